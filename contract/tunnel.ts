@@ -1,0 +1,41 @@
+/**
+ * The tunnel: a host connects to a gateway, then the roles turn round. The gateway speaks HTTP/2 as a client over that
+ * connection and the host serves; so hosts need no inbound port, and streams are multiplexed with flow control
+ * (RFC 9113 §5.2). Before the turn the host sends one HTTP/1.1 request, `GET /internal/tunnel` with
+ * `Upgrade: slopbox-tunnel`, `Authorization: Bearer <host credential>` and `X-Slopbox-Host: <host id>`; the gateway answers 101.
+ *
+ * Streams the host serves:
+ *
+ *   POST /exec   body: frames; first a `start` frame. Reply 200, body: frames, the last one `exit` or `error`.
+ *   POST /dial   `x-slopbox-sandbox`, `x-slopbox-port`. Reply 200, then raw bytes both ways.
+ *   GET  /logs?tail=N&follow=0|1   `x-slopbox-sandbox`. Reply 200, body: JSON lines of `LogLine`.
+ *
+ * A failure before the 200 is a JSON `WireError` with its status.
+ */
+import { z } from 'zod'
+import { ExecRequest } from './sandboxes.ts'
+
+export const tunnelProtocol = 'slopbox-tunnel'
+
+/** One byte of channel, four of length (big endian), then the payload; at most `maxFrameBytes`. */
+export const channels = { control: 0, stdin: 1, stdout: 2, stderr: 3, stdinEnd: 4 } as const
+export const maxFrameBytes = 1024 * 1024
+
+/** Payloads of the control channel, as JSON. */
+export const ControlFrame = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('start'),
+    sandboxId: z.string(),
+    request: ExecRequest.omit({ stdin: true }),
+    keepStdin: z.boolean(),
+  }),
+  z.object({ type: z.literal('signal'), signal: z.string() }),
+  z.object({
+    type: z.literal('exit'),
+    code: z.int().nullable(),
+    signal: z.string().nullable(),
+    reason: z.enum(['exited', 'timeout', 'killed']),
+  }),
+  z.object({ type: z.literal('error'), code: z.string(), message: z.string(), hint: z.string().nullable() }),
+])
+export type ControlFrame = z.infer<typeof ControlFrame>
