@@ -10,7 +10,7 @@ import { AuditRecord } from './egress.ts'
 import { AgentId, HostId, SandboxId } from './ids.ts'
 import { Timestamp } from './page.ts'
 import { route } from './route.ts'
-import { EnvVars, Isolation, SandboxState, SandboxStep, Size, Timings } from './sandboxes.ts'
+import { EnvVars, Isolation, SandboxState, SandboxStep, Size } from './sandboxes.ts'
 import { BuildProgress } from './templates.ts'
 import { Meter } from './usage.ts'
 

@@ -1,0 +1,95 @@
+import type { Duplex, Readable, Writable } from 'node:stream'
+import type { Isolation, LogLine, Size } from '../contract/sandboxes.ts'
+
+/**
+ * How a host runs sandboxes. Every verb may be repeated, and any process may be killed at any line: `list` is the whole
+ * truth, callers never cache it. The optional methods are capabilities, found by presence.
+ */
+export interface Driver {
+  readonly name: string
+  readonly isolations: readonly Isolation[]
+  /** Makes disk, addresses and limits; the sandbox is `stopped` afterwards. An existing one is left as it is. */
+  create(id: string, spec: DriverSpec): Promise<void>
+  /** Starts the start command, or an idle init. Its link is announced before the first instruction runs inside. */
+  start(id: string): Promise<void>
+  /** SIGTERM, then SIGKILL after the spec's grace. Disk and addresses stay. */
+  stop(id: string): Promise<void>
+  /** Leaves no mount, namespace, cgroup, link, address or rule; and of its volumes only those not named. */
+  destroy(id: string, volumes: readonly string[]): Promise<void>
+  list(): Promise<ReadonlyMap<string, Observed>>
+  /** Counters of a sandbox since its epoch began. */
+  usage(id: string): Promise<DriverUsage>
+
+  pause?(id: string): Promise<void>
+  resume?(id: string): Promise<void>
+  /** Replaces the files under /etc/slopbox/, atomically each, also while it runs. */
+  writeFiles?(id: string, files: readonly DriverFile[]): Promise<void>
+  exec?(id: string, request: DriverExec): Promise<Execution>
+  /** A connection to a port inside, made from the host's end of the link. */
+  dial?(id: string, port: number, signal: AbortSignal): Promise<Duplex>
+  logs?(id: string, options: { tail: number; follow: boolean; signal: AbortSignal }): AsyncIterable<LogLine>
+  addresses?(id: string): Promise<{ host: string; sandbox: string } | undefined>
+}
+
+/** A built template on this host. */
+export interface TemplateRoot {
+  key: string
+  /** Directories from the topmost layer to the lowest; owners on disk are as seen inside. */
+  layers: readonly string[]
+  env: Readonly<Record<string, string>>
+  user: string
+  cwd: string
+}
+
+export interface DriverFile {
+  path: string
+  content: string
+  executable: boolean
+}
+
+export interface DriverSpec {
+  template: TemplateRoot
+  isolation: Isolation
+  size: Size
+  env: Readonly<Record<string, string>>
+  user: string | null
+  cwd: string | null
+  start: { command: readonly string[]; stopGraceMs: number } | null
+  files: readonly DriverFile[]
+  volumes: readonly { id: string; path: string }[]
+  /** `build`: root inside keeps the capabilities a package manager needs, within its own user namespace. */
+  power: 'none' | 'build'
+}
+
+export interface Observed {
+  state: 'running' | 'paused' | 'stopped'
+  /** Exit of the main process when it stopped by itself; null while it runs or after `stop`. */
+  exit: { code: number | null; signal: string | null; outOfMemory: boolean } | null
+  /** Hash of the spec it was created from. */
+  specHash: string
+  /** Wall clock of the last start, RFC 3339; null when it never ran. */
+  startedAt: string | null
+}
+
+export interface DriverUsage {
+  /** Changes whenever the counters below start anew. */
+  epoch: string
+  cpuMs: number
+  memoryBytes: number
+}
+
+export interface DriverExec {
+  command: readonly string[]
+  env: Readonly<Record<string, string>>
+  cwd: string | undefined
+  user: string | undefined
+}
+
+export interface Execution {
+  stdin: Writable
+  stdout: Readable
+  stderr: Readable
+  kill(signal: NodeJS.Signals): void
+  /** Settles after both outputs have ended. */
+  readonly exited: Promise<{ code: number | null; signal: string | null }>
+}
