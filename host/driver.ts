@@ -29,6 +29,13 @@ export interface Driver {
   dial?(id: string, port: number, signal: AbortSignal): Promise<Duplex>
   logs?(id: string, options: { tail: number; follow: boolean; signal: AbortSignal }): AsyncIterable<LogLine>
   addresses?(id: string): Promise<{ host: string; sandbox: string } | undefined>
+  /**
+   * What a stopped sandbox changed in its template's layers, as a new layer in the empty directory `toDir` (same file
+   * system as the driver's data if it may move instead of copy): owners as seen inside, whiteouts and opaque marks kept
+   * so that `toDir` can stand on top of the same layers. Content of volumes and of mounts is left out.
+   * The sandbox may be unusable afterwards: only `destroy` follows. Needed for template builds.
+   */
+  exportLayer?(id: string, toDir: string): Promise<void>
 }
 
 /** A built template on this host. */
