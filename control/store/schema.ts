@@ -303,7 +303,7 @@ export interface AuditTable {
 
 /** One row. */
 export interface SettingsTable {
-  only: Generated<boolean>
+  singleton: Generated<boolean>
   value: Json<Settings>
   updated_at: CreatedAt
 }

@@ -100,7 +100,7 @@ const people = sql`
   );
 
   create table settings (
-    only boolean primary key default true check (only),
+    singleton boolean primary key default true check (singleton),
     value jsonb not null,
     updated_at timestamptz(3) not null default now()
   );
