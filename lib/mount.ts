@@ -1,0 +1,296 @@
+import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import fastify from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { z } from 'zod'
+import { SlopboxError } from '../contract/errors.ts'
+import { newId } from '../contract/ids.ts'
+import type { Access, Input, Output, Route } from '../contract/route.ts'
+import { describeFailure, issuesToText, refuseUnstorable } from './faults.ts'
+import type { Log } from './log.ts'
+import { sendEvents } from './server-events.ts'
+
+/** What a resolver of callers may look at. */
+export interface RequestHead {
+  method: string
+  /** Without the query. */
+  path: string
+  headers: IncomingHttpHeaders
+  requestId: string
+  access: Access
+}
+
+/** What a handler gets besides the parsed input. `signal` aborts when the caller is gone. */
+export interface Context<C> {
+  caller: C
+  requestId: string
+  headers: IncomingHttpHeaders
+  signal: AbortSignal
+  /** Adds a header to a successful reply; repeated names add up. */
+  replyHeader(name: string, value: string): void
+}
+
+export type Authenticate<C> = (head: RequestHead) => Promise<C>
+export type Handler<R, C> = (input: Input<R> & Context<C>) => Promise<Output<R>>
+/** Failures before it resolves are answered as JSON; later ones end the stream with an `error` event. */
+export type StreamHandler<R, C> = (input: Input<R> & Context<C>) => Promise<AsyncIterable<Output<R>>>
+
+/** Remembers replies to writes that carry `Idempotency-Key`. All of it is per caller. */
+export interface ReplyStore<C> {
+  /** Claims the key; `requestHash` tells a repeat from another request under the same key. */
+  begin(caller: C, key: string, requestHash: string): Promise<Claim>
+  finish(caller: C, key: string, status: number, reply: unknown): Promise<void>
+  /** Gives the key back after a failure, so that the caller may try again. */
+  release(caller: C, key: string): Promise<void>
+}
+export type Claim = { is: 'new' | 'busy' | 'other' } | { is: 'done'; status: number; reply: unknown }
+
+export interface App<C> extends AsyncDisposable {
+  /** For `listen` and `inject`; nothing else may be registered on it. */
+  server: FastifyInstance
+  authenticate: Authenticate<C>
+  replies: ReplyStore<C>
+  log: Log
+}
+
+export function createApp<C>(options: { authenticate: Authenticate<C>; replies: ReplyStore<C>; log: Log }): App<C> {
+  const server = fastify({
+    logger: false,
+    genReqId: () => newId('request'),
+    bodyLimit: 1024 * 1024,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 300 },
+  })
+  server.removeAllContentTypeParsers()
+  server.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string' },
+    async (_request: FastifyRequest, text: string) => (text === '' ? undefined : parseJson(text)),
+  )
+  server.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id))
+  server.addHook('onResponse', async (request, reply) =>
+    options.log.debug(
+      { requestId: request.id, method: request.method, path: pathOf(request), status: reply.statusCode },
+      'answered',
+    ),
+  )
+  server.setNotFoundHandler(async (request, reply) =>
+    sendError(
+      reply,
+      new SlopboxError('not_found', `no such operation: ${request.method} ${pathOf(request)}`),
+      request.id,
+    ),
+  )
+  server.setErrorHandler(async (error, request, reply) => {
+    const known = asSlopboxError(error)
+    if (known.code === 'internal')
+      options.log.error(
+        { requestId: request.id, route: request.routeOptions.url, failure: describeFailure(error) },
+        'request failed',
+      )
+    return sendError(reply, known, request.id)
+  })
+  return { server, ...options, [Symbol.asyncDispose]: () => server.close() }
+}
+
+export interface MountOptions {
+  bodyLimit?: number
+}
+
+/** Mounts an operation whose caller the app's resolver finds. */
+export function mount<R extends Route, C>(
+  app: App<C>,
+  route: R,
+  handler: Handler<R, C>,
+  options: MountOptions = {},
+): void {
+  mountJson(app, route, app.authenticate, options, async (input, reply) => {
+    const key = input.headers['idempotency-key']
+    const run = async (): Promise<unknown> => route.reply.parse(await handler(input))
+    if (route.method !== 'POST' || key === undefined) return reply.code(route.status).send(await run())
+    const { status, value } = await once(app.replies, input, route, String(key), run)
+    return reply.code(status).send(value)
+  })
+}
+
+/** Mounts an operation that anyone may call, or whose caller somebody else than the app's resolver knows. */
+export function mountAs<R extends Route, A, C>(
+  app: App<C>,
+  route: R,
+  authenticate: Authenticate<A>,
+  handler: Handler<R, A>,
+  options: MountOptions = {},
+): void {
+  mountJson(app, route, authenticate, options, async (input, reply) =>
+    reply.code(route.status).send(await handler(input)),
+  )
+}
+
+/** Mounts an operation that answers with server-sent events. */
+export function mountStream<R extends Route, C>(app: App<C>, route: R, handler: StreamHandler<R, C>): void {
+  mountJson(app, route, app.authenticate, {}, async (input, reply) => {
+    const events = await handler(input)
+    reply.hijack()
+    reply.raw.writeHead(route.status, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+      'x-request-id': input.requestId,
+    })
+    await sendEvents(reply.raw, events, input.signal, (error) => {
+      const known = asSlopboxError(error)
+      if (known.code === 'internal')
+        app.log.error(
+          { requestId: input.requestId, route: route.path, failure: describeFailure(error) },
+          'stream failed',
+        )
+      return known.toWire(input.requestId)
+    })
+  })
+}
+
+/** Hands every request under `path` to a function of the Fetch standard. Bodies are passed as bytes. */
+export function mountFetch<C>(
+  app: App<C>,
+  mounted: { methods: ('GET' | 'POST')[]; path: string; origin: string },
+  handler: (request: Request) => Promise<Response> | Response,
+): void {
+  app.server.register(async (scope) => {
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => body)
+    scope.route({
+      method: mounted.methods,
+      url: mounted.path,
+      handler: async (request, reply) => {
+        const headers = new Headers()
+        for (const [name, value] of Object.entries(request.headers))
+          for (const each of [value ?? []].flat()) headers.append(name, each)
+        const body = Buffer.isBuffer(request.body) && request.body.length > 0 ? new Uint8Array(request.body) : null
+        const response = await handler(
+          new Request(new URL(request.url, mounted.origin), { method: request.method, headers, body }),
+        )
+        for (const [name, value] of response.headers) reply.header(name, value)
+        return reply.code(response.status).send(Buffer.from(await response.arrayBuffer()))
+      },
+    })
+  })
+}
+
+function mountJson<R extends Route, A, C>(
+  app: App<C>,
+  route: R,
+  authenticate: Authenticate<A>,
+  options: MountOptions,
+  handle: (input: Input<R> & Context<A>, reply: FastifyReply) => Promise<unknown>,
+): void {
+  app.server.route({
+    method: route.method,
+    url: route.path,
+    ...options,
+    // Who asks is settled before a body is read: strangers cannot make us parse.
+    onRequest: async (request) => {
+      callers.set(request, await authenticate(headOf(request, route.access)))
+    },
+    handler: async (request, reply) => {
+      const input = {
+        params: parse('path', route.params, request.params),
+        query: parse('query', route.query, request.query),
+        body: parse('body', route.body, request.body ?? {}),
+        ...contextOf(request, reply, callers.get(request) as A),
+      }
+      return await handle(input as Input<R> & Context<A>, reply)
+    },
+  })
+}
+
+const callers = new WeakMap<FastifyRequest, unknown>()
+
+function headOf(request: FastifyRequest, access: Access): RequestHead {
+  return { method: request.method, path: pathOf(request), headers: request.headers, requestId: request.id, access }
+}
+
+function contextOf<A>(request: FastifyRequest, reply: FastifyReply, caller: A): Context<A> {
+  const gone = new AbortController()
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableEnded) gone.abort()
+  })
+  return {
+    caller,
+    requestId: request.id,
+    headers: request.headers,
+    signal: gone.signal,
+    replyHeader: (name, value) => void reply.header(name, value),
+  }
+}
+
+/** Runs a write once per caller and key; a repeat gets the first reply again. */
+async function once<C>(
+  replies: ReplyStore<C>,
+  input: { caller: C; params: unknown; query: unknown; body: unknown },
+  route: Route,
+  key: string,
+  run: () => Promise<unknown>,
+): Promise<{ status: number; value: unknown }> {
+  if (!/^[\x21-\x7e]{1,200}$/.test(key))
+    throw new SlopboxError('invalid_request', 'Idempotency-Key must be 1 to 200 visible ASCII characters')
+  const hash = createHash('sha256')
+    .update(JSON.stringify([route.id, input.params, input.query, input.body]))
+    .digest('hex')
+  const claim = await replies.begin(input.caller, key, hash)
+  if (claim.is === 'done') return { status: claim.status, value: claim.reply }
+  if (claim.is === 'busy')
+    throw new SlopboxError('conflict', 'the first request with this Idempotency-Key is still under way', {
+      hint: 'Wait for its answer and repeat.',
+    })
+  if (claim.is === 'other')
+    throw new SlopboxError('conflict', 'this Idempotency-Key was used for another request', {
+      hint: 'Choose a new key.',
+    })
+  try {
+    const value = await run()
+    await replies.finish(input.caller, key, route.status, value)
+    return { status: route.status, value }
+  } catch (error) {
+    await replies.release(input.caller, key)
+    throw error
+  }
+}
+
+function parse(part: 'path' | 'query' | 'body', schema: z.ZodType, value: unknown): unknown {
+  if (part !== 'body') refuseUnstorable(value)
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  throw new SlopboxError('invalid_request', issuesToText(part, result.error.issues))
+}
+
+function parseJson(text: string): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new SlopboxError('invalid_request', 'body: not JSON', { cause })
+  }
+  // Raw control characters are not JSON, so only an escape can hide what a database cannot store.
+  if (text.includes('\\u')) refuseUnstorable(value)
+  return value
+}
+
+function asSlopboxError(error: unknown): SlopboxError {
+  if (error instanceof SlopboxError) return error
+  const { statusCode, code } = error as { statusCode?: number; code?: string }
+  if (statusCode === 413) return new SlopboxError('too_large', 'body: larger than this operation takes')
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new SlopboxError('invalid_request', 'content-type: must be application/json')
+  if (code?.startsWith('FST_') === true && statusCode !== undefined && statusCode < 500)
+    return new SlopboxError('invalid_request', 'request: not readable', { cause: error })
+  return new SlopboxError('internal', 'something went wrong on our side', { cause: error })
+}
+
+function sendError(reply: FastifyReply, error: SlopboxError, requestId: string): FastifyReply {
+  return reply.code(error.status).send(error.toWire(requestId))
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? ''
+}
