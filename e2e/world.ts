@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Slopbox } from '../sdk/index.ts'
+
+export const launcher = join(dirname(fileURLToPath(import.meta.url)), '..', 'slopbox')
+
+/** The one line `slopbox up --json` prints. */
+export interface UpLine {
+  url: string
+  apiUrl: string
+  domain: string
+  caFile: string
+  dataDir: string
+  operator: { email: string; password: string }
+  apiKey: string
+}
+
+export interface World extends AsyncDisposable {
+  up: UpLine
+  /** As the first operator. */
+  client: Slopbox
+  /** The one-time sign-in link as it was printed. */
+  signInLink: string
+  /** Environment in which the CLI finds this installation and nobody else's. */
+  env: NodeJS.ProcessEnv
+  stop(): Promise<void>
+}
+
+/** The whole product as a newcomer gets it: `./slopbox up --json` on an empty data directory, with a home of its own. */
+export async function startWorld(): Promise<World> {
+  const home = await mkdtemp(join(tmpdir(), 'slopbox-e2e-'))
+  const env = { ...withoutSettings(process.env), HOME: home, XDG_CONFIG_HOME: join(home, '.config') }
+  const child = spawn(launcher, ['up', '--json', '--data', join(home, 'data'), '--port', '0'], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: false,
+  })
+  const said: string[] = []
+  let signInLink = ''
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    said.push(line)
+    process.stderr.write(`# up: ${line}\n`)
+    signInLink ||= /https?:\/\/\S+#token=\S+/.exec(line)?.[0] ?? ''
+  })
+  const up = await firstLine(child, said)
+  const stop = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGTERM')
+    await gone
+  }
+  return {
+    up,
+    client: new Slopbox({ url: up.apiUrl, apiKey: up.apiKey }),
+    signInLink,
+    env,
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop()
+      await rm(home, { recursive: true, force: true })
+    },
+  }
+}
+
+async function firstLine(child: ChildProcess, said: readonly string[]): Promise<UpLine> {
+  assert.ok(child.stdout)
+  const lines = createInterface({ input: child.stdout })
+  const line = new Promise<string>((resolve) => lines.once('line', resolve))
+  const died = new Promise<never>((_, reject) =>
+    child.once('exit', (code) => reject(new Error(`slopbox up ended with ${code}:\n${said.slice(-30).join('\n')}`))),
+  )
+  const text = await Promise.race([line, died])
+  died.catch(() => {})
+  return JSON.parse(text) as UpLine
+}
+
+const withoutSettings = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('SLOPBOX_')))
+
+/** Asks until the answer is wanted; after `seconds` fails with the last answer. */
+export async function eventually<T>(
+  what: string,
+  seconds: number,
+  ask: () => Promise<T>,
+  wanted: (answer: T) => boolean,
+): Promise<T> {
+  const until = Date.now() + seconds * 1000
+  for (;;) {
+    const answer = await ask()
+    if (wanted(answer)) return answer
+    if (Date.now() > until)
+      throw new Error(`${what}: still ${JSON.stringify(answer).slice(0, 2000)} after ${seconds} s`)
+    await sleep(250)
+  }
+}
