@@ -56,6 +56,8 @@ export function openclawConfig(agent: AgentFacts): object {
     },
     commands: { config: false, mcp: false, plugins: false, debug: false, bash: false, restart: false },
     browser: { enabled: false },
+    // Nightly summaries of the memory would spend tokens as well.
+    plugins: { entries: { 'memory-core': { config: { dreaming: { enabled: false } } } } },
     discovery: { mdns: { mode: 'off' } },
     hooks: { enabled: false },
     update: { checkOnStart: false },

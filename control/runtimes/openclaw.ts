@@ -1,5 +1,5 @@
 import type { Personality } from '../../contract/agents.ts'
-import type { SandboxSpec, SpecFile } from '../../contract/sync.ts'
+import type { SandboxSpec } from '../../contract/sync.ts'
 import { makePersonalityFiles } from '../../core/personality.ts'
 import {
   homeDirectory,
@@ -81,6 +81,7 @@ function spec(agent: AgentFacts): SandboxSpec {
       OPENCLAW_CONFIG_READONLY: '1',
       OPENCLAW_DISABLE_BONJOUR: '1',
       OPENCLAW_NO_AUTO_UPDATE: '1',
+      OPENCLAW_NO_RESPAWN: '1',
     },
     user: 'user',
     cwd: workspaceDirectory,
@@ -88,7 +89,7 @@ function spec(agent: AgentFacts): SandboxSpec {
     ready: {
       port: openclawPort,
       path: '/readyz',
-      headers: {},
+      headers: { 'x-forwarded-for': probeClient },
       timeoutMs: bootTimeoutMs,
     },
     files: specFiles(agent),
@@ -97,7 +98,7 @@ function spec(agent: AgentFacts): SandboxSpec {
   }
 }
 
-function specFiles(agent: AgentFacts): SpecFile[] {
+function specFiles(agent: AgentFacts): SandboxSpec['files'] {
   const personality = { ...makeFiles(agent.name, agent.personality), ...agent.ownFiles }
   return [
     { path: `${base}/openclaw.json`, content: JSON.stringify(openclawConfig(agent), null, 2), executable: false },

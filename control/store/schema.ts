@@ -118,6 +118,8 @@ export interface AgentsTable {
   files: JsonDefault<Record<string, string>>
   /** Volume of its workspace; outlives sandboxes. */
   volume_id: string | null
+  /** Where that volume is, once a sandbox with it was placed: the next one has to go there. */
+  volume_host_id: string | null
   created_at: CreatedAt
   updated_at: CreatedAt
   /** Set when its owner destroyed it; the row goes once its sandbox is gone. */
@@ -129,6 +131,8 @@ export interface SandboxesTable {
   team_id: string
   agent_id: string | null
   template: string
+  /** Content key of the template it was placed with; stays when the template's definition changes. */
+  template_key: string | null
   isolation: Isolation
   size: Json<Size>
   env: JsonDefault<Record<string, string>>
@@ -149,6 +153,8 @@ export interface SandboxesTable {
   requested_at: CreatedAt
   volumes: JsonDefault<{ id: string; path: string }[]>
   delete_volumes: JsonDefault<string[]>
+  /** Once it is destroyed, its agent gets a fresh one. */
+  replace: Generated<boolean>
   stopped_by: 'user' | 'budget' | null
   created_at: CreatedAt
   updated_at: CreatedAt

@@ -164,6 +164,7 @@ const fleet = sql`
     size jsonb not null,
     files jsonb not null default '{}',
     volume_id text,
+    volume_host_id text references hosts on delete set null,
     created_at timestamptz(3) not null default now(),
     updated_at timestamptz(3) not null default now(),
     deleted_at timestamptz(3)
@@ -176,6 +177,7 @@ const fleet = sql`
     team_id text not null references teams on delete cascade,
     agent_id text references agents on delete set null,
     template text not null,
+    template_key text,
     isolation text not null,
     size jsonb not null,
     env jsonb not null default '{}',
@@ -195,6 +197,7 @@ const fleet = sql`
     requested_at timestamptz(3) not null default now(),
     volumes jsonb not null default '[]',
     delete_volumes jsonb not null default '[]',
+    replace boolean not null default false,
     stopped_by text check (stopped_by in ('user', 'budget')),
     created_at timestamptz(3) not null default now(),
     updated_at timestamptz(3) not null default now(),
