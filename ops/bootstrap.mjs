@@ -12,6 +12,7 @@ import {
   readFileSync,
   renameSync,
   statSync,
+  symlinkSync,
 } from 'node:fs'
 import { join } from 'node:path'
 
@@ -58,13 +59,25 @@ function lockInstall() {
 
 function install() {
   const npm = spawnSync('npm', ['--version'], { encoding: 'utf8' })
-  if (npm.error) fail('npm is not installed', 'Install npm beside Node.js: `apt-get install npm`, or https://nodejs.org/en/download.')
+  if (npm.error) {
+    fail('npm is not installed', 'Install it beside Node.js: `apt-get install npm`, or https://nodejs.org/en/download.')
+  }
   say('installing dependencies (once; about a minute)')
-  // Scripts of packages stay off: nothing we depend on needs one, except the links restored below.
-  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
-  const ci = spawnSync('npm', args, { cwd: app, stdio: ['ignore', 2, 2] })
-  if (ci.status !== 0) fail('`npm ci` failed; its messages stand above', `Try again, or run it by hand in ${app}.`)
+  // Not `npm ci`: it refuses registries that lack the optional packages of other platforms, and it would take the
+  // modules away under a system that runs from this clone. The lock file is obeyed all the same, which is checked.
+  // Scripts of packages stay off: nothing we depend on needs one, except for the links restored below.
+  const args = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const run = spawnSync('npm', args, { cwd: app, stdio: ['ignore', 2, 2] })
+  if (run.status !== 0) fail('`npm install` failed; its messages stand above', 'Check the network and the npm registry, then try again.')
+  restoreNodeLink()
   restoreLibraryLinks()
+  if (!upToDate()) fail('npm installed other versions than package-lock.json names', `Remove ${modules} and try again.`)
+}
+
+/** An upgrade from a package that also provided `node` can leave the name without its link. */
+function restoreNodeLink() {
+  const link = join(modules, '.bin', 'node')
+  if (!existsSync(link)) symlinkSync(`../node-linux-${process.arch}/bin/node`, link)
 }
 
 /** npm packages cannot hold symbolic links; PostgreSQL's libraries need theirs. */
