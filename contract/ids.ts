@@ -6,6 +6,9 @@ import { z } from 'zod'
  */
 export const idPrefixes = {
   user: 'us',
+  session: 'se',
+  account: 'ac',
+  verification: 've',
   team: 'tm',
   agent: 'ag',
   sandbox: 'sb',
