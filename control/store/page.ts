@@ -1,6 +1,11 @@
 import { sql } from 'kysely'
 import type { RawBuilder } from 'kysely'
+import type { z } from 'zod'
 import { SlopboxError } from '../../contract/errors.ts'
+import type { PageQuery } from '../../contract/page.ts'
+
+/** Which page a caller asked for. */
+export type Paging = z.output<typeof PageQuery>
 
 export interface Page<T> {
   items: T[]
