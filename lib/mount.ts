@@ -27,7 +27,7 @@ export interface Context<C> {
   headers: IncomingHttpHeaders
   signal: AbortSignal
   /** Adds a header to a successful reply; repeated names add up. */
-  replyHeader(name: string, value: string): void
+  replyHeader: (name: string, value: string) => void
 }
 
 export type Authenticate<C> = (head: RequestHead) => Promise<C>

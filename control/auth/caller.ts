@@ -37,9 +37,9 @@ export interface Callers {
   /** For the app: credentials from the headers, the operation's access, and CSRF. */
   authenticate: Authenticate<Caller>
   /** Throws `unauthenticated`. */
-  fromCredentials(credentials: Credentials): Promise<Caller>
+  fromCredentials: (credentials: Credentials) => Promise<Caller>
   /** By id of a session: only for processes that keep a signed one. Throws `unauthenticated`. */
-  fromSession(sessionId: string): Promise<Caller>
+  fromSession: (sessionId: string) => Promise<Caller>
 }
 
 export const sessionCookie = 'slopbox.session_token'
@@ -72,6 +72,11 @@ export function createCallers(deps: { db: Db; authSecret: string; origins: reado
       return caller
     },
   }
+}
+
+/** The caller as the audit trail names him. */
+export function actorOf(caller: Caller): { userId: string; actor: string | null; teamId: string } {
+  return { userId: caller.user.id, actor: caller.actor, teamId: caller.team.id }
 }
 
 async function fromKey(db: Db, key: string, userId: string | undefined): Promise<Caller> {

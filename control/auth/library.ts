@@ -3,6 +3,7 @@ import type { Auth } from 'better-auth'
 import { APIError, createAuthMiddleware } from 'better-auth/api'
 import { newId } from '../../contract/ids.ts'
 import type { IdKind } from '../../contract/ids.ts'
+import { describeFailure } from '../../lib/faults.ts'
 import type { Log } from '../../lib/log.ts'
 import { tokenBuckets } from '../../lib/token-bucket.ts'
 import type { Db } from '../store/db.ts'
@@ -45,7 +46,11 @@ export function createAuth(deps: AuthDeps): Pick<Auth, 'handler'> {
     database: { db, type: 'postgres', transaction: true },
     telemetry: { enabled: false },
     logger: { level: 'warn', log: (level, message) => log[level]({ from: 'better-auth' }, message) },
-    onAPIError: { errorURL: `${deps.publicUrl}/sign-in` },
+    onAPIError: {
+      errorURL: `${deps.publicUrl}/sign-in`,
+      // Heard here, so that the library does not print what people mistyped to its own console.
+      onError: (error) => noteFailure(log, error),
+    },
     emailAndPassword: {
       enabled: true,
       minPasswordLength: passwordLength.min,
@@ -117,6 +122,11 @@ export async function startSession(
  */
 export function markSecure(cookie: string, forwardedProto: string | null): string {
   return forwardedProto === 'https' && !/;\s*secure/i.test(cookie) ? `${cookie}; Secure` : cookie
+}
+
+function noteFailure(log: Log, error: unknown): void {
+  if (error instanceof APIError) log.debug({ from: 'better-auth', status: error.status }, 'refused')
+  else log.error({ from: 'better-auth', failure: describeFailure(error) }, 'sign-in failed on our side')
 }
 
 /** Whatever addresses the guesses come from, one account hears at most ten in a row and then one in six seconds. */
