@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Slopbox } from '../sdk/index.ts'
 
@@ -98,4 +99,28 @@ export async function eventually<T>(
       throw new Error(`${what}: still ${JSON.stringify(answer).slice(0, 2000)} after ${seconds} s`)
     await sleep(250)
   }
+}
+
+/**
+ * Runs the command line as somebody with a home of his own; `home: undefined` is the first operator. Not synchronous:
+ * the model that an agent asks meanwhile lives in this process.
+ */
+export async function cli(
+  world: World,
+  args: readonly string[],
+  options: { input?: string; home?: string } = {},
+): Promise<{ status: number | null; stdout: string; stderr: string }> {
+  const own = { ...world.env, SLOPBOX_URL: world.up.apiUrl }
+  const env =
+    options.home === undefined
+      ? { ...own, SLOPBOX_API_KEY: world.up.apiKey }
+      : { ...own, XDG_CONFIG_HOME: join(world.env['HOME'] ?? '/nonexistent', options.home) }
+  const child = spawn(launcher, [...args], { env, stdio: 'pipe' })
+  child.stdin.end(options.input ?? '')
+  const [stdout, stderr, status] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise<number | null>((resolve, reject) => child.once('close', resolve).once('error', reject)),
+  ])
+  return { status, stdout, stderr }
 }

@@ -1,0 +1,22 @@
+import { execFile } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/** What sandboxes put on the machine: mounts, links, firewall tables and elements, cgroups, runtime states. Of one sandbox, or of all. */
+export async function leftovers(sandboxId?: string): Promise<string[]> {
+  const of = (text: string): boolean => (sandboxId === undefined ? /slopbox/.test(text) : text.includes(sandboxId))
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter(of)
+  const { stdout: rules } = await run('nft', ['list', 'ruleset'])
+  const { stdout: links } = await run('ip', ['-o', 'link', 'show'])
+  const cgroups = await readdir('/sys/fs/cgroup', { recursive: true, withFileTypes: true })
+  return [
+    ...mounts,
+    ...rules.split('\n').filter(of),
+    ...links.split('\n').filter(of),
+    ...cgroups
+      .filter((entry) => entry.isDirectory() && of(entry.name))
+      .map((entry) => `cgroup ${entry.parentPath}/${entry.name}`),
+  ]
+}
