@@ -68,7 +68,8 @@ function install() {
   // Scripts of packages stay off: nothing we depend on needs one, except for the links restored below.
   const args = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
   const run = spawnSync('npm', args, { cwd: app, stdio: ['ignore', 2, 2] })
-  if (run.status !== 0) fail('`npm install` failed; its messages stand above', 'Check the network and the npm registry, then try again.')
+  if (run.status !== 0)
+    fail('`npm install` failed; its messages stand above', 'Check the network and the npm registry, then try again.')
   restoreNodeLink()
   restoreLibraryLinks()
   if (!upToDate()) fail('npm installed other versions than package-lock.json names', `Remove ${modules} and try again.`)

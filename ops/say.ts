@@ -1,0 +1,30 @@
+import { appendFileSync } from 'node:fs'
+
+/** What the operator is told while something happens: standard error, and a file once there is one. */
+export interface Say {
+  (message: string): void
+}
+
+/** Lines go to standard error. Nobody reading any more (a detached start whose terminal is gone) is not a failure. */
+export function sayOnStderr(): Say {
+  process.stderr.on('error', () => {})
+  return (message) => void process.stderr.write(`${message}\n`)
+}
+
+/** Also keeps each line in a file, with the time. */
+export function alsoInto(file: string, say: Say): Say {
+  return (message) => {
+    say(message)
+    appendFileSync(file, `${new Date().toISOString()} ${message}\n`)
+  }
+}
+
+/** The operator's mistake or the machine's lack, told in one line and a next step, without a stack. */
+export class OpsError extends Error {
+  override name = 'OpsError'
+  readonly hint: string | null
+  constructor(message: string, hint: string | null = null) {
+    super(message)
+    this.hint = hint
+  }
+}

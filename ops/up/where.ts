@@ -1,0 +1,105 @@
+import { type Installation, freeSubnet, newIdentity } from '../setup/installation.ts'
+import { freeOnAll, holderOf, isFree, pickFree } from '../setup/ports.ts'
+import { machineRoutes, overlaps } from '../setup/subnet.ts'
+import { OpsError, type Say } from '../say.ts'
+import type { UpSettings } from './settings.ts'
+
+const defaultPort = 8480
+/** Every name under it is this machine for browsers, curl and resolvers alike (RFC 6761 §6.3). */
+const defaultDomain = 'slopbox.localhost'
+/** Egress listens on every address, since each sandbox reaches it through its own link. */
+const everywhere = ['0.0.0.0']
+
+/** Where this start listens: what was used before as far as it is still free, or what the operator asks for. */
+export async function settleInstallation(
+  before: Installation | null,
+  settings: UpSettings,
+  now: Date,
+  say: Say,
+): Promise<Installation> {
+  const listen = settings.listen ?? before?.listen ?? (await loopbackAddresses())
+  const port = await settlePort(before, settings, listen, say)
+  const identity = before === null ? newIdentity() : { instance: before.instance, subnet: settleSubnet(before, say) }
+  return {
+    version: 1,
+    ...identity,
+    port,
+    listen,
+    domain: settings.domain ?? before?.domain ?? defaultDomain,
+    egressPorts: await settleEgressPorts(before, port),
+    createdAt: before?.createdAt ?? now.toISOString(),
+  }
+}
+
+async function loopbackAddresses(): Promise<string[]> {
+  return (await isFree(0, '::1')) ? ['127.0.0.1', '::1'] : ['127.0.0.1']
+}
+
+async function settlePort(
+  before: Installation | null,
+  settings: UpSettings,
+  listen: readonly string[],
+  say: Say,
+): Promise<number> {
+  if (settings.port !== null && settings.port !== 0) {
+    if (await freeOnAll(settings.port, listen)) return settings.port
+    const holder = holderOf(settings.port)
+    throw new OpsError(
+      `port ${settings.port} is taken${holder === null ? '' : ` by ${holder}`}`,
+      'Stop that program, or choose another port with --port (0 picks a free one).',
+    )
+  }
+  const usual = before?.port ?? (settings.port === 0 ? null : defaultPort)
+  if (usual !== null && (await freeOnAll(usual, listen))) return usual
+  const port = await pickFree(listen, new Set())
+  if (usual !== null) {
+    const holder = holderOf(usual)
+    say(`port ${usual} is taken${holder === null ? '' : ` by ${holder}`}; using ${port} from now on`)
+  }
+  return port
+}
+
+async function settleEgressPorts(before: Installation | null, port: number): Promise<Installation['egressPorts']> {
+  const taken = new Set([port])
+  const settle = async (usual: number | undefined): Promise<number> => {
+    const kept = usual !== undefined && !taken.has(usual) && (await freeOnAll(usual, everywhere))
+    const chosen = kept ? usual : await pickFree(everywhere, taken)
+    taken.add(chosen)
+    return chosen
+  }
+  const ports = before?.egressPorts
+  return {
+    http: await settle(ports?.http),
+    tls: await settle(ports?.tls),
+    proxy: await settle(ports?.proxy),
+    dns: await settle(ports?.dns),
+  }
+}
+
+/** The range stays, unless the machine meanwhile routes it elsewhere (a new VPN, say) and no sandbox of ours is on it. */
+function settleSubnet(before: Installation, say: Say): string {
+  const clashes = machineRoutes().filter((route) => overlaps(route.destination, before.subnet))
+  const ours = clashes.filter((route) => route.device.includes(before.instance))
+  const foreign = clashes.find((route) => !route.device.includes(before.instance) && route.device !== 'lo')
+  if (foreign === undefined || ours.length > 0) return before.subnet
+  const subnet = freeSubnet('/run/slopbox', before.instance)
+  say(`${before.subnet} is now routed through ${foreign.device}; sandboxes use ${subnet} from now on`)
+  return subnet
+}
+
+/** The public name with the port where a browser needs it. */
+export function domainWithPort(installation: Installation): string {
+  const usual = installation.port === 80 || installation.port === 443
+  return usual ? installation.domain : `${installation.domain}:${installation.port}`
+}
+
+export function publicUrl(installation: Installation): string {
+  return `${installation.port === 443 ? 'https' : 'http'}://${domainWithPort(installation)}`
+}
+
+/** The API by address, for programs on this machine that cannot resolve the name. */
+export function apiUrl(installation: Installation): string {
+  const address = installation.listen.find((entry) => !entry.includes(':')) ?? installation.listen[0] ?? '127.0.0.1'
+  const host = address === '0.0.0.0' ? '127.0.0.1' : address.includes(':') ? `[${address}]` : address
+  return `http://${host}:${installation.port}`
+}
