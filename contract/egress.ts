@@ -140,6 +140,7 @@ export const putSecret = route({
     format: z
       .string()
       .max(200)
+      .regex(/^[\x20-\x7e]*$/, 'must be visible ASCII without line breaks')
       .refine((f) => f.split('{value}').length === 2, 'must contain {value} exactly once')
       .default('Bearer {value}'),
   }),

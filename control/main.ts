@@ -7,6 +7,8 @@ import type { Log } from '../lib/log.ts'
 import { loop } from '../lib/loop.ts'
 import { createApp, mountFetch } from '../lib/mount.ts'
 import type { App } from '../lib/mount.ts'
+import { mountDocs } from './api/docs.ts'
+import { mountEgress } from './api/egress.ts'
 import { mountEvents } from './api/events.ts'
 import { mountInternal } from './api/internal.ts'
 import { mountPeople } from './api/people.ts'
@@ -70,6 +72,8 @@ export async function startControl(deps: ControlDeps): Promise<Control> {
   mountAuth(app, createAuth({ db, authSecret, publicUrl, origins, providers: deps.providers, log }), publicUrl)
   mountInternal(app, { db, tokens: deps.tokens, version })
   mountPeople(app, { db, authSecret, providers: deps.providers, wake })
+  mountEgress(app, { db, masterKey, wake })
+  mountDocs(app, { origin: publicUrl, version })
   mountEvents(app, { wake, fromSession: callers.fromSession })
 
   starting.use(
