@@ -117,7 +117,7 @@ export const ObservedSandbox = z.object({
   generation: z.int(),
   ready: z.boolean(),
   /** Stage marks as wall-clock instants; control turns them into milliseconds since the API call. */
-  marks: z.record(z.enum(['templateAt', 'createdAt', 'bootedAt', 'readyAt']), Timestamp).or(z.object({})),
+  marks: z.partialRecord(z.enum(['templateAt', 'createdAt', 'bootedAt', 'readyAt']), Timestamp),
   restarts: z.int(),
 })
 export type ObservedSandbox = z.infer<typeof ObservedSandbox>

@@ -25,6 +25,8 @@ export interface Driver {
   /** Replaces the files under /etc/slopbox/, atomically each, also while it runs. */
   writeFiles?(id: string, files: readonly DriverFile[]): Promise<void>
   exec?(id: string, request: DriverExec): Promise<Execution>
+  /** Takes over size, environment, user, cwd and start command for the next start of a stopped sandbox; its disk stays. */
+  update?(id: string, spec: DriverSpec): Promise<void>
   /** A connection to a port inside, made from the host's end of the link. */
   dial?(id: string, port: number, signal: AbortSignal): Promise<Duplex>
   logs?(id: string, options: { tail: number; follow: boolean; signal: AbortSignal }): AsyncIterable<LogLine>

@@ -55,12 +55,12 @@ export async function writeAll(to: Writable, bytes: Uint8Array): Promise<void> {
 
 /**
  * The frames of a byte stream, pulled one at a time, so that a slow consumer slows the sender down. Ends with the stream;
- * throws `invalid_request` for a frame that is too long or cut off. Leaving the loop destroys the stream.
+ * throws `invalid_request` for a frame that is too long or cut off. The stream itself is neither ended nor destroyed.
  */
 export async function* readFrames(from: Readable): AsyncGenerator<Frame, void, undefined> {
   let pieces: Buffer[] = []
   let held = 0
-  for await (const chunk of from as AsyncIterable<Buffer>) {
+  for await (const chunk of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     pieces.push(chunk)
     held += chunk.length
     if (held < wanted(pieces, held)) continue
