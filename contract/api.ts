@@ -14,22 +14,76 @@ export interface ApiSection {
 }
 
 export const apiSections: readonly ApiSection[] = [
-  { title: 'Account', routes: routesOf(people).filter((route) => !route.id.startsWith('admin.')) },
-  { title: 'Agents', routes: routesOf(agents) },
-  { title: 'Sandboxes', routes: routesOf(sandboxes) },
-  { title: 'Egress, secrets and audit', routes: routesOf(egress) },
-  { title: 'Usage and plans', routes: routesOf(usage) },
-  { title: 'Templates and hosts', routes: routesOf(templates) },
-  { title: 'Live changes', routes: routesOf(events) },
-  { title: 'Administration', routes: routesOf(people).filter((route) => route.id.startsWith('admin.')) },
+  {
+    title: 'Account',
+    routes: [
+      people.getMe,
+      people.createKey,
+      people.listKeys,
+      people.deleteKey,
+      people.getAuthOptions,
+      people.redeemSignInLink,
+    ],
+  },
+  {
+    title: 'Agents',
+    routes: [
+      agents.createAgent,
+      agents.listAgents,
+      agents.getAgent,
+      agents.updateAgent,
+      agents.deleteAgent,
+      agents.provisionAgent,
+      agents.destroyAgentSandbox,
+      agents.startAgent,
+      agents.stopAgent,
+      agents.restartAgent,
+      agents.wipeAgent,
+      agents.chatWithAgent,
+      agents.resetAgentSession,
+      agents.listAgentFiles,
+      agents.putAgentFile,
+      agents.agentLogs,
+      agents.agentEvents,
+    ],
+  },
+  {
+    title: 'Sandboxes',
+    routes: [
+      sandboxes.createSandbox,
+      sandboxes.listSandboxes,
+      sandboxes.getSandbox,
+      sandboxes.startSandbox,
+      sandboxes.stopSandbox,
+      sandboxes.killSandbox,
+      sandboxes.execInSandbox,
+      sandboxes.sandboxLogs,
+    ],
+  },
+  { title: 'Egress', routes: [egress.createRule, egress.listRules, egress.deleteRule, egress.checkEgress] },
+  { title: 'Secrets', routes: [egress.putSecret, egress.listSecrets, egress.deleteSecret] },
+  { title: 'Audit', routes: [egress.listAudit] },
+  {
+    title: 'Usage and plans',
+    routes: [
+      usage.getUsage,
+      usage.getAgentUsage,
+      usage.putBudget,
+      usage.listPlans,
+      usage.createPlan,
+      usage.updatePlan,
+      usage.assignPlan,
+    ],
+  },
+  {
+    title: 'Templates and hosts',
+    routes: [templates.listTemplates, templates.getTemplate, templates.buildTemplate, templates.listHosts],
+  },
+  { title: 'Live changes', routes: [events.streamChanges] },
+  {
+    title: 'Administration',
+    routes: [people.adminCreateUser, people.adminListUsers, people.getSettings, people.updateSettings],
+  },
 ]
 
 export const apiRoutes: readonly Route[] = apiSections.flatMap((section) => section.routes)
-
-function routesOf(module: Readonly<Record<string, unknown>>): Route[] {
-  return Object.values(module).filter(isRoute)
-}
-
-function isRoute(value: unknown): value is Route {
-  return typeof value === 'object' && value !== null && 'kind' in value && 'path' in value && 'reply' in value
-}
