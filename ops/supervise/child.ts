@@ -114,6 +114,8 @@ export class Child implements AsyncDisposable {
     const gone = ended.finally(() => life.abort())
     if (!this.#served) void this.#awaitReady(child, life.signal)
     const what = await gone
+    // Whatever it started may hold the other ends for ever.
+    for (const stream of child.stdio) stream?.destroy()
     this.#process = null
     return what
   }

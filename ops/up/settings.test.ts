@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ConfigError } from '../../lib/config.ts'
+import { OpsError } from '../say.ts'
+import { readUpSettings } from './settings.ts'
+
+test('without flags everything has a default', () => {
+  const settings = readUpSettings([], { HOME: '/root' })
+  assert.equal(settings.port, null)
+  assert.equal(settings.domain, null)
+  assert.equal(settings.build, true)
+  assert.equal(settings.driver, 'oci')
+  assert.match(settings.data, /\/\.slopbox$/)
+  assert.deepEqual(settings.oauth, {})
+})
+
+for (const [args, told] of [
+  [['--prot', '3'], /Unknown option '--prot'/],
+  [['extra'], /extra/],
+  [['--port', '65536'], /--port 65536/],
+  [['--port', '-1'], /port/],
+  [['--port', 'http'], /--port http/],
+  [['--port'], /argument missing/],
+  [['--domain', 'UPPER.example'], /--domain UPPER\.example/],
+  [['--domain', 'a..b'], /--domain a\.\.b/],
+  [['--domain', 'x'.repeat(201)], /lower-case host name/],
+  [['--listen', 'localhost'], /--listen localhost is not an IP address/],
+] as const) {
+  test(`up ${args.join(' ').slice(0, 40)} is refused by name`, () => {
+    assert.throws(
+      () => readUpSettings(args, {}),
+      (error) => error instanceof OpsError && told.test(error.message) && error.hint !== null,
+    )
+  })
+}
+
+test('unknown and wrong variables are refused together, by name', () => {
+  const env = { SLOPBOX_LOGLEVEL: 'debug', SLOPBOX_DRIVER: 'dokcer', PATH: '/bin' }
+  assert.throws(
+    () => readUpSettings([], env),
+    (error) =>
+      error instanceof ConfigError && /SLOPBOX_LOGLEVEL/.test(error.message) && /SLOPBOX_DRIVER/.test(error.message),
+  )
+})
+
+test('half an OAuth provider is refused, a whole one is passed on', () => {
+  assert.throws(() => readUpSettings([], { SLOPBOX_GITHUB_CLIENT_ID: 'a' }), /SLOPBOX_GITHUB_CLIENT_SECRET is not/)
+  const both = { SLOPBOX_GITHUB_CLIENT_ID: 'a', SLOPBOX_GITHUB_CLIENT_SECRET: 'b' }
+  assert.deepEqual(readUpSettings([], both).oauth, both)
+})
+
+test('DATABASE_URL replaces the embedded server and must be an address', () => {
+  assert.equal(readUpSettings([], { DATABASE_URL: 'postgres://u@h/d' }).databaseUrl, 'postgres://u@h/d')
+  assert.equal(readUpSettings([], { DATABASE_URL: '' }).databaseUrl, null)
+  assert.throws(() => readUpSettings([], { DATABASE_URL: 'mysql://x' }), OpsError)
+})
+
+test("the machine's proxy and trust settings are passed on, nothing else is", () => {
+  const env = { https_proxy: 'http://proxy:3128', SSL_CERT_FILE: '/ca.pem', AWS_SECRET_ACCESS_KEY: 'x' }
+  assert.deepEqual(readUpSettings([], env).machine, { https_proxy: 'http://proxy:3128', SSL_CERT_FILE: '/ca.pem' })
+})

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { OpsError } from '../say.ts'
+import { readUpSettings } from './settings.ts'
+import { apiUrl, domainWithPort, publicUrl, settleInstallation } from './where.ts'
+
+const now = new Date('2026-11-21T00:00:00Z')
+const said: string[] = []
+const settle = (args: string[], before: Parameters<typeof settleInstallation>[0] = null) =>
+  settleInstallation(before, readUpSettings(['--listen', '127.0.0.1', ...args], {}), now, (line) => said.push(line))
+
+async function taken(): Promise<{ port: number } & AsyncDisposable> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  return {
+    port: address.port,
+    async [Symbol.asyncDispose]() {
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+test('any free port: the first start picks one, later starts keep it', async () => {
+  const first = await settle(['--port', '0'])
+  assert.ok(first.port > 0)
+  assert.equal(new Set([first.port, ...Object.values(first.egressPorts)]).size, 5)
+  assert.deepEqual(await settle(['--port', '0'], first), first)
+  assert.deepEqual(await settle([], first), first)
+})
+
+test('a port asked for that is taken is an error that names the holder', async () => {
+  await using server = await taken()
+  await assert.rejects(settle(['--port', String(server.port)]), (error) => {
+    assert.ok(error instanceof OpsError)
+    assert.match(error.message, new RegExp(`^port ${server.port} is taken( by .+ \\(pid \\d+\\))?$`))
+    return true
+  })
+})
+
+test('the usual port that is taken meanwhile is replaced, and that is told', async () => {
+  const first = await settle(['--port', '0'])
+  await using server = await taken()
+  const second = await settle([], { ...first, port: server.port })
+  assert.notEqual(second.port, server.port)
+  assert.match(said.at(-1) ?? '', new RegExp(`port ${server.port} is taken.*using ${second.port} from now on`))
+})
+
+test('an internal port that is taken meanwhile is replaced without a word', async () => {
+  const first = await settle(['--port', '0'])
+  await using server = await taken()
+  const second = await settle([], { ...first, egressPorts: { ...first.egressPorts, tls: server.port } })
+  assert.notEqual(second.egressPorts.tls, server.port)
+  assert.equal(second.egressPorts.http, first.egressPorts.http)
+})
+
+test('addresses carry the port where a browser needs it', async () => {
+  const first = { ...(await settle(['--port', '0', '--domain', 'box.example'])), port: 8480 }
+  assert.equal(publicUrl(first), 'http://box.example:8480')
+  assert.equal(domainWithPort({ ...first, port: 80 }), 'box.example')
+  assert.equal(publicUrl({ ...first, port: 443 }), 'https://box.example')
+  assert.equal(apiUrl(first), 'http://127.0.0.1:8480')
+  assert.equal(apiUrl({ ...first, listen: ['::1'] }), 'http://[::1]:8480')
+  assert.equal(apiUrl({ ...first, listen: ['0.0.0.0'] }), 'http://127.0.0.1:8480')
+})
