@@ -1,0 +1,30 @@
+import { sandboxSteps, type SandboxStep, type Timings } from '../../contract/sandboxes.ts'
+
+export type StepState = 'done' | 'now' | 'next'
+export interface StepProgress {
+  step: SandboxStep
+  state: StepState
+  /** How long it took, once it is known. */
+  ms: number | null
+}
+
+const reached: Record<SandboxStep, keyof Timings> = {
+  placing: 'placedMs',
+  template: 'templateMs',
+  creating: 'createdMs',
+  booting: 'bootedMs',
+  waiting: 'readyMs',
+}
+
+/** Each step on the way to a running agent. `current` null: not begun, as before the first report. */
+export function stepsOf(current: SandboxStep | null, timings: Timings): StepProgress[] {
+  const at = current === null ? 0 : sandboxSteps.indexOf(current)
+  let before = 0
+  return sandboxSteps.map((step, index) => {
+    const until = timings[reached[step]]
+    const ms = until === undefined ? null : Math.max(0, until - before)
+    if (until !== undefined) before = until
+    const state = index < at ? 'done' : index === at ? 'now' : 'next'
+    return { step, state, ms: state === 'done' ? ms : null }
+  })
+}
