@@ -24,8 +24,10 @@ import { migrate, openDatabase, removeExpired } from './store/db.ts'
 import { idempotentReplies } from './store/idempotency.ts'
 import { createWake } from './wake.ts'
 import type { Wake } from './wake.ts'
+import { wireAgents } from './wire-agents.ts'
+import type { AgentsWiring } from './wire-agents.ts'
 
-export interface ControlDeps {
+export interface ControlDeps extends Partial<Pick<AgentsWiring, 'clock' | 'dialSandbox'>> {
   databaseUrl: string
   publicUrl: string
   /** With its port. */
@@ -75,6 +77,8 @@ export async function startControl(deps: ControlDeps): Promise<Control> {
   mountEgress(app, { db, masterKey, wake })
   mountDocs(app, { origin: publicUrl, version })
   mountEvents(app, { wake, fromSession: callers.fromSession })
+  const gateway = { socketPath: deps.gatewaySocket, token: deps.gatewayToken }
+  starting.use(await wireAgents(app, { ...deps, db, wake, callers, internalTokens: deps.tokens, gateway }))
 
   starting.use(
     loop({

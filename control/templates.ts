@@ -109,7 +109,13 @@ export function builtInTemplate(name: string): TemplateDefinition | undefined {
 /** Equal content has an equal key, so it is built once; the parent's key stands for all of the parent's content. */
 function define(name: string, description: string, content: Content): TemplateDefinition {
   const { from, steps, env: variables, user, cwd } = content
-  const text = JSON.stringify([from, steps, Object.entries(variables).toSorted(), user, cwd])
+  const text = JSON.stringify([
+    from,
+    steps,
+    Object.entries(variables).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+    user,
+    cwd,
+  ])
   const key = `${name}-${createHash('sha256').update(text).digest('hex').slice(0, 24)}`
   return { name, description, key, ...content, wanted: true }
 }

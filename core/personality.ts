@@ -87,7 +87,9 @@ export function makePersonalityFiles(name: string, personality: Personality): Re
     'SOUL.md': sections('# Soul', character?.soul, personality.soul),
     'IDENTITY.md': sections(
       '# Identity',
-      [`- **Name:** ${name}`, `- **Nature:** ${character?.nature ?? 'an AI agent'}`, `- **Emoji:** ${emoji}`].join('\n'),
+      [`- **Name:** ${name}`, `- **Nature:** ${character?.nature ?? 'an AI agent'}`, `- **Emoji:** ${emoji}`].join(
+        '\n',
+      ),
     ),
     'USER.md': sections(
       '# The people you work for',

@@ -141,10 +141,11 @@ export function removeDestroyedAgents(db: Db): Promise<{ id: string; team_id: st
   return db
     .deleteFrom('agents')
     .where('deleted_at', 'is not', null)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('sandboxes')
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('sandboxes')
             .select('sandboxes.id')
             .whereRef('sandboxes.agent_id', '=', 'agents.id')
             .where('sandboxes.state', '<>', 'destroyed'),

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Selectable } from 'kysely'
 import { sql } from 'kysely'
 import { newId } from '../../contract/ids.ts'
@@ -85,7 +86,7 @@ export async function storeObservedTemplate(
     before.state === observed.state &&
     before.reason === observed.reason &&
     before.size_bytes === observed.sizeBytes &&
-    JSON.stringify(before.progress) === JSON.stringify(observed.progress)
+    isDeepStrictEqual(before.progress, observed.progress)
   if (same) return false
   await db
     .updateTable('template_builds')

@@ -1,0 +1,203 @@
+import { SlopboxError } from '../../contract/errors.ts'
+import type { Input } from '../../contract/route.ts'
+import {
+  createSandbox,
+  getSandbox,
+  killSandbox,
+  listSandboxes as listRoute,
+  startSandbox,
+  stopSandbox,
+} from '../../contract/sandboxes.ts'
+import type { Sandbox } from '../../contract/sandboxes.ts'
+import { mount } from '../../lib/mount.ts'
+import type { App } from '../../lib/mount.ts'
+import { actorOf } from '../auth/caller.ts'
+import type { Caller } from '../auth/caller.ts'
+import { whyExceeded } from '../provision.ts'
+import { auditAct } from '../store/audit.ts'
+import type { Db, Tx } from '../store/db.ts'
+import { insertEvents } from '../store/events.ts'
+import { toPage } from '../store/page.ts'
+import { findSandbox, insertSandbox, listSandboxes, lockSandbox, setDesired } from '../store/sandboxes.ts'
+import type { SandboxRow } from '../store/sandboxes.ts'
+import { builtInTemplate, builtInTemplates } from '../templates.ts'
+import { toSandbox } from '../views.ts'
+import type { Wake } from '../wake.ts'
+import { start, stop } from './agent-sandbox.ts'
+import { allowedHosts, insertAllowed } from './allow.ts'
+
+export interface SandboxesDeps {
+  db: Db
+  wake: Wake
+  clock: () => Date
+  /** How long a creation may take before it is given up. */
+  createTimeoutMs?: number
+}
+
+const defaultCreateTimeoutMs = 60_000
+
+export function mountSandboxes(app: App<Caller>, deps: SandboxesDeps): void {
+  const { db, clock } = deps
+  mount(app, createSandbox, async ({ caller, body, signal }) => {
+    const row = await create(deps, caller, body)
+    return toSandbox(await untilRunning(deps, row, signal))
+  })
+  mount(app, listRoute, async ({ caller, query }) =>
+    toPage(
+      await listSandboxes(db, caller.team.id, query.state, query),
+      query.limit,
+      (row) => row.created_at,
+      toSandbox,
+    ),
+  )
+  mount(app, getSandbox, async ({ caller, params }) => toSandbox(await find(db, caller, params.id)))
+  mount(app, startSandbox, ({ caller, params }) =>
+    act(deps, caller, params.id, startSandbox.id, (tx, row) => start(tx, row, clock())),
+  )
+  mount(app, stopSandbox, ({ caller, params }) => act(deps, caller, params.id, stopSandbox.id, stop))
+  mount(app, killSandbox, async ({ caller, params }) => {
+    await act(deps, caller, params.id, killSandbox.id, async (tx, row) => {
+      if (row.desired === 'destroyed') return undefined
+      await setDesired(tx, row, 'destroyed', { reason: null })
+      return { kind: 'sandbox.killed', message: 'destroyed' }
+    })
+    return { ok: true as const }
+  })
+}
+
+async function find(db: Db, caller: Caller, id: string): Promise<SandboxRow> {
+  const row = await findSandbox(db, caller.team.id, id)
+  if (row === undefined || row.state === 'destroyed') throw unknown(id)
+  return row
+}
+
+const unknown = (id: string): SlopboxError => new SlopboxError('not_found', `no sandbox ${id}`)
+
+async function act(
+  deps: SandboxesDeps,
+  caller: Caller,
+  id: string,
+  operation: string,
+  change: (tx: Tx, row: SandboxRow) => Promise<{ kind: string; message: string } | undefined>,
+): Promise<Sandbox> {
+  const row = await deps.db.transaction().execute(async (tx) => {
+    const locked = await lockSandbox(tx, caller.team.id, id)
+    if (locked === undefined || locked.state === 'destroyed') throw unknown(id)
+    if (locked.agent_id !== null)
+      throw new SlopboxError('conflict', `sandbox ${id} belongs to agent ${locked.agent_id}`, {
+        hint: 'Use the operations of the agent.',
+      })
+    if (locked.desired === 'destroyed' && operation !== killSandbox.id)
+      throw new SlopboxError('wrong_state', `sandbox ${id} is being destroyed`)
+    const outcome = await change(tx, locked)
+    if (outcome !== undefined) {
+      const message = `${outcome.message} by ${caller.user.name}`
+      const event = { teamId: locked.team_id, agentId: null, sandboxId: id, kind: outcome.kind, message }
+      await insertEvents(tx, [{ ...event, state: locked.state }])
+      await auditAct(tx, actorOf(caller), operation, {}, { sandboxId: id })
+    }
+    return (await findSandbox(tx, caller.team.id, id)) ?? locked
+  })
+  announce(deps.wake, row)
+  return toSandbox(row)
+}
+
+function announce(wake: Wake, row: SandboxRow): void {
+  wake.changed(row.team_id, { kind: 'sandbox.updated', agentId: row.agent_id, sandboxId: row.id })
+  wake.host()
+  wake.egress()
+  wake.gateway()
+  wake.reconcile()
+}
+
+async function create(
+  deps: SandboxesDeps,
+  caller: Caller,
+  body: Input<typeof createSandbox>['body'],
+): Promise<SandboxRow> {
+  const { template, isolation, size, env, metadata, timeoutMs } = body
+  if (builtInTemplate(template) === undefined)
+    throw new SlopboxError('invalid_request', `body.template: no template ${template}`, {
+      hint: `There are ${builtInTemplates.map((each) => each.name).join(', ')}.`,
+    })
+  const allow = allowedHosts(body.allow)
+  const requestedAt = deps.clock()
+  const teamId = caller.team.id
+  const row = await deps.db.transaction().execute(async (tx) => {
+    const exceeded = await whyExceeded(tx, teamId, requestedAt)
+    if (exceeded !== null) throw new SlopboxError('budget_exceeded', exceeded)
+    const created = await insertSandbox(tx, {
+      teamId,
+      agentId: null,
+      template,
+      isolation,
+      size,
+      env,
+      metadata,
+      volumes: [],
+      desired: 'running',
+      stoppedBy: null,
+      reason: null,
+      requestedAt,
+      expiresAt: timeoutMs === null ? null : new Date(requestedAt.getTime() + timeoutMs),
+    })
+    const scope = { scope: 'sandbox', agentId: null, sandboxId: created.id } as const
+    await insertAllowed(tx, { ...scope, teamId, createdBy: caller.user.id }, allow)
+    await auditAct(tx, actorOf(caller), createSandbox.id, { template }, { sandboxId: created.id })
+    return created
+  })
+  announce(deps.wake, row)
+  return row
+}
+
+/**
+ * Waits for what the host reports. A sandbox that will not run in time is destroyed: its caller, who gets the reason
+ * instead of an id, could not do it himself.
+ */
+async function untilRunning(deps: SandboxesDeps, created: SandboxRow, signal: AbortSignal): Promise<SandboxRow> {
+  const { db, wake } = deps
+  const timeoutMs = deps.createTimeoutMs ?? defaultCreateTimeoutMs
+  const over = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  let row = created
+  let news = Promise.withResolvers<void>()
+  const off = wake.onChange(created.team_id, (change) => {
+    if (change.sandboxId === created.id) news.resolve()
+  })
+  over.addEventListener('abort', () => news.resolve(), { once: true })
+  try {
+    for (;;) {
+      // Renewed before reading, so that news during the read are not missed.
+      news = Promise.withResolvers<void>()
+      if (over.aborted) news.resolve()
+      row = (await findSandbox(db, created.team_id, created.id)) ?? row
+      if (row.state === 'running') return row
+      const failure = failureOf(row, over.aborted ? timeoutMs : null)
+      if (failure !== undefined) {
+        await giveUp(deps, row)
+        throw failure
+      }
+      await news.promise
+    }
+  } finally {
+    off()
+  }
+}
+
+function failureOf(row: SandboxRow, timedOutMs: number | null): SlopboxError | undefined {
+  const reason = row.reason ?? 'no reason was given'
+  if (row.state === 'error') return new SlopboxError('unavailable', `the sandbox did not start: ${reason}`)
+  if (row.state === 'destroyed' || row.desired !== 'running')
+    return new SlopboxError('unavailable', 'the sandbox was stopped before it ran', { hint: null })
+  if (row.host_id === null && row.reason !== null) return new SlopboxError('no_capacity', reason)
+  if (timedOutMs === null) return undefined
+  const step = row.step === null ? '' : ` (${row.step}${row.reason === null ? '' : `: ${row.reason}`})`
+  return new SlopboxError('timeout', `the sandbox did not run within ${timedOutMs / 1000} s${step}`)
+}
+
+async function giveUp(deps: SandboxesDeps, row: SandboxRow): Promise<void> {
+  await deps.db.transaction().execute(async (tx) => {
+    const locked = await lockSandbox(tx, row.team_id, row.id)
+    if (locked !== undefined && locked.state !== 'destroyed') await setDesired(tx, locked, 'destroyed', {})
+  })
+  announce(deps.wake, row)
+}

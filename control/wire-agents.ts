@@ -1,0 +1,87 @@
+import type { Log } from '../lib/log.ts'
+import { loop } from '../lib/loop.ts'
+import type { App } from '../lib/mount.ts'
+import { mountAgentFiles } from './api/agent-files.ts'
+import { mountAgentSandbox } from './api/agent-sandbox.ts'
+import { mountAgents } from './api/agents.ts'
+import { mountAuthorize } from './api/authorize.ts'
+import { dialThroughGateway, mountChat } from './api/chat.ts'
+import type { ChatDeps } from './api/chat.ts'
+import { mountSandboxes } from './api/sandboxes.ts'
+import { mountSync } from './api/sync.ts'
+import { mountTemplates } from './api/templates.ts'
+import { mountUsage } from './api/usage.ts'
+import type { Caller, Callers } from './auth/caller.ts'
+import type { InternalTokens } from './auth/internal.ts'
+import { enforceBudgets } from './reconcilers/budgets.ts'
+import { expireSandboxes } from './reconcilers/expire.ts'
+import { markUnreachable } from './reconcilers/hosts.ts'
+import { placeSandboxes } from './reconcilers/place.ts'
+import { sweep } from './reconcilers/sweep.ts'
+import type { Db } from './store/db.ts'
+import { declareTemplates } from './store/templates.ts'
+import { removeOldCounters } from './store/usage.ts'
+import { builtInTemplates } from './templates.ts'
+import type { Wake } from './wake.ts'
+
+export interface AgentsWiring {
+  db: Db
+  wake: Wake
+  callers: Pick<Callers, 'fromCredentials' | 'fromSession'>
+  internalTokens: InternalTokens
+  masterKey: Buffer
+  /** The console's origin. */
+  publicUrl: string
+  /** Domain of agents, with its port. */
+  domain: string
+  /** Where connections into sandboxes are made. */
+  gateway: { socketPath: string; token: string }
+  log: Log
+  clock?: () => Date
+  /** Replaces the way through the gateway. */
+  dialSandbox?: ChatDeps['dialSandbox']
+}
+
+/** Mounts agents, sandboxes, templates, usage and sync, and starts what keeps them in line. Before `app` listens. */
+export async function wireAgents(app: App<Caller>, wiring: AgentsWiring): Promise<AsyncDisposable> {
+  const deps = { ...wiring, clock: wiring.clock ?? (() => new Date()) }
+  const dialSandbox = wiring.dialSandbox ?? dialThroughGateway(wiring.gateway)
+  await declareTemplates(deps.db, builtInTemplates)
+  mountAgents(app, deps)
+  mountAgentSandbox(app, deps)
+  mountAgentFiles(app, deps)
+  mountChat(app, { ...deps, dialSandbox })
+  mountSandboxes(app, deps)
+  mountTemplates(app, deps)
+  mountUsage(app, deps)
+  mountAuthorize(app, deps)
+  mountSync(app, deps)
+  return startReconcilers({ ...deps, startedAt: deps.clock() })
+}
+
+type Reconcile = (deps: { db: Db; wake: Wake; clock: () => Date; startedAt: Date }) => Promise<void>
+
+/** Each is woken by changes and also runs by itself, so a signal that is lost costs time and nothing else. */
+const reconcilers: Record<string, { everyMs: number; run: Reconcile; woken: boolean }> = {
+  place: { everyMs: 10_000, run: placeSandboxes, woken: true },
+  sweep: { everyMs: 10_000, run: sweep, woken: true },
+  budgets: { everyMs: 30_000, run: enforceBudgets, woken: true },
+  expire: { everyMs: 1_000, run: expireSandboxes, woken: false },
+  hosts: { everyMs: 10_000, run: markUnreachable, woken: false },
+  counters: { everyMs: 3_600_000, run: ({ db }) => removeOldCounters(db), woken: false },
+}
+
+function startReconcilers(deps: Parameters<Reconcile>[0] & { log: Log }): AsyncDisposable {
+  const stack = new AsyncDisposableStack()
+  for (const [name, { everyMs, run, woken }] of Object.entries(reconcilers)) {
+    const running = stack.use(
+      loop({
+        everyMs,
+        tick: () => run(deps),
+        onError: (error) => deps.log.error({ reconciler: name, err: error }, 'reconciling broke off'),
+      }),
+    )
+    if (woken) stack.defer(deps.wake.on('reconcile', () => running.wake()))
+  }
+  return stack
+}
