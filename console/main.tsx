@@ -1,20 +1,5 @@
+// The app is imported only after Zod was told to work without `new Function`: schemas decide that when they are declared.
 import './lib/jitless.ts'
-import './styles.css'
-import { QueryClientProvider } from '@tanstack/react-query'
-import { RouterProvider } from '@tanstack/react-router'
-import { StrictMode } from 'react'
-import { createRoot } from 'react-dom/client'
-import { queries } from './lib/queries.ts'
-import { router } from './routes.tsx'
-import { Toaster } from './ui/toaster.tsx'
 
-const root = document.getElementById('root')
-if (root === null) throw new Error('index.html has no #root')
-createRoot(root).render(
-  <StrictMode>
-    <QueryClientProvider client={queries}>
-      <RouterProvider router={router} />
-      <Toaster />
-    </QueryClientProvider>
-  </StrictMode>,
-)
+const { start } = await import('./app.tsx')
+start()

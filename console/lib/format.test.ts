@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { addMonths, formatAgo, formatBytes, formatCents, formatCount, formatDuration, formatMonth } from './format.ts'
+import {
+  addMonths,
+  formatAgo,
+  formatBytes,
+  formatCents,
+  formatCount,
+  formatDuration,
+  formatFor,
+  formatMonth,
+} from './format.ts'
 
 test('bytes are shown in powers of 1024 and never as 1024 of a smaller unit', () => {
   const cases: [number, string][] = [
@@ -49,6 +58,8 @@ test('times are relative to now, in both directions', () => {
   assert.equal(formatAgo('2026-11-21T11:55:00Z', now), '5 min ago')
   assert.equal(formatAgo('2026-11-21T09:00:00Z', now), '3 h ago')
   assert.equal(formatAgo('2026-11-25T12:00:00Z', now), 'in 4 d')
+  assert.equal(formatFor('2026-11-21T11:55:00Z', now), 'for 5 min')
+  assert.equal(formatFor('2026-11-21T12:00:00Z', now), 'just now')
 })
 
 test('money is cents, months are UTC', () => {

@@ -58,6 +58,12 @@ export function formatAgo(at: string, nowMs: number): string {
   return ms < 0 ? `in ${text}` : `${text} ago`
 }
 
+/** For how long: `for 5 min`, `just now`. */
+export function formatFor(at: string, nowMs: number): string {
+  const ago = formatAgo(at, nowMs)
+  return ago.endsWith(' ago') ? `for ${ago.slice(0, -4)}` : ago
+}
+
 /** Date and time in the reader's own zone, to the second. */
 export function formatTime(at: string): string {
   return new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(at))

@@ -1,6 +1,7 @@
 import { listAgents, type Agent } from '../../contract/agents.ts'
 import { getAgentUsage } from '../../contract/usage.ts'
 import { useApi } from '../lib/api.ts'
+import { sentence } from '../lib/errors.ts'
 import { formatBytes, formatCount } from '../lib/format.ts'
 import { Link } from '../lib/link.tsx'
 import { useEagerMs } from '../lib/live.ts'
@@ -86,8 +87,8 @@ function AgentCard({ agent }: { agent: Agent }) {
         </Badge>
       </div>
       {note !== null && agent.state !== 'running' && (
-        <p className="line-clamp-2 px-4 pb-3 text-ink-2" title={note}>
-          {note}
+        <p className="mx-4 mb-3 line-clamp-2 text-ink-2" title={note}>
+          {sentence(note)}
         </p>
       )}
       <UsageGlance id={agent.id} />

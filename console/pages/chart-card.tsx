@@ -13,8 +13,9 @@ export function ChartCard(props: {
   labels: readonly string[]
   series: readonly Series[]
   format: (value: number) => string
+  binary?: boolean
 }) {
-  const { title, total, labels, series, format } = props
+  const { title, total, labels, series, format, binary = false } = props
   const dark = useDark()
   return (
     <Card className="flex min-w-0 flex-col gap-4 p-4 sm:p-5">
@@ -37,6 +38,7 @@ export function ChartCard(props: {
           labels={labels}
           series={series}
           format={format}
+          binary={binary}
           dark={dark}
           description={`${title} per day, ${total} in all`}
         />

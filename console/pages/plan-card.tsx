@@ -39,7 +39,7 @@ export function PlanCard({ usage, current }: { usage: Usage; current: boolean })
       )}
       <Card className="grid gap-6 p-5 sm:grid-cols-2 sm:gap-10">
         <section aria-label="Plan" className="flex flex-col gap-3">
-          <div className="flex items-center justify-between gap-3">
+          <div className="flex h-8 items-center justify-between gap-3">
             <h2 className="text-base font-semibold tracking-tight">{usage.plan.name} plan</h2>
             <Badge tone={look.tone} dot>
               {look.label}
@@ -58,7 +58,7 @@ export function PlanCard({ usage, current }: { usage: Usage; current: boolean })
           <p className="text-xs text-ink-3">The period ends on {formatDate(usage.period.end)}</p>
         </section>
         <section aria-label="Overage" className="flex flex-col gap-3">
-          <div className="flex items-center justify-between gap-3">
+          <div className="flex h-8 items-center justify-between gap-3">
             <h2 className="text-base font-semibold tracking-tight">Overage</h2>
             {current && (
               <Button size="sm" onClick={() => setEditing(true)}>

@@ -71,7 +71,7 @@ function Sidebar({ me }: { me: Me }) {
       <div
         id="nav"
         className={cn(
-          'flex-col gap-4 px-3 pb-4 md:flex md:flex-1 md:overflow-y-auto',
+          'flex-col gap-4 px-3 pt-1 pb-4 md:flex md:flex-1 md:overflow-y-auto',
           open ? 'flex max-md:max-h-[calc(100dvh-3.5rem)] max-md:overflow-y-auto' : 'hidden',
         )}
       >

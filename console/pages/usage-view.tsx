@@ -76,6 +76,7 @@ export function UsageView({ usage }: { usage: Usage }) {
           total={formatBytes(bandwidthOf(totals))}
           labels={labels}
           series={traffic}
+          binary
           format={formatBytes}
         />
         <ChartCard

@@ -17,17 +17,19 @@ export function BarChart(props: {
   labels: readonly string[]
   series: readonly Series[]
   format: (value: number) => string
+  /** Values are in powers of two, so the axis is too. */
+  binary?: boolean
   dark: boolean
   description: string
 }) {
-  const { labels, series, format, dark, description } = props
+  const { labels, series, format, binary = false, dark, description } = props
   const box = useRef<HTMLDivElement>(null)
   const tip = useRef<HTMLDivElement>(null)
   useEffect(() => {
     const target = box.current
     if (target === null) return undefined
     const plot = new uPlot(
-      options({ width: target.clientWidth, labels, series, format, tip: tip.current }),
+      options({ width: target.clientWidth, labels, series, format, binary, tip: tip.current }),
       stack(labels.length, series),
       target,
     )
@@ -37,7 +39,7 @@ export function BarChart(props: {
       sizes.disconnect()
       plot.destroy()
     }
-  }, [labels, series, format, dark])
+  }, [labels, series, format, binary, dark])
   return (
     <div className="relative">
       <div ref={box} role="img" aria-label={description} className="w-full" style={{ height }} />
@@ -65,6 +67,7 @@ function options(given: {
   labels: readonly string[]
   series: readonly Series[]
   format: (value: number) => string
+  binary: boolean
   tip: HTMLDivElement | null
 }): uPlot.Options {
   const { labels, series, format, tip } = given
@@ -73,6 +76,7 @@ function options(given: {
   return {
     width: given.width,
     height,
+    legend: { show: false },
     padding: [12, 8, 0, 0],
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: {
@@ -90,6 +94,7 @@ function options(given: {
       {
         ...axis,
         size: 64,
+        ...(given.binary ? { incrs: powersOfTwo } : {}),
         grid: { stroke: color('--line'), width: 1 },
         values: (_, splits) => splits.map((value) => format(value)),
       },
@@ -108,6 +113,8 @@ function options(given: {
     hooks: { setCursor: [(plot) => showTip(plot, tip, labels, series, format)] },
   }
 }
+
+const powersOfTwo = Array.from({ length: 50 }, (_, power) => 2 ** power)
 
 function unavailable(): never {
   throw new Error('this build of uPlot draws no bars')

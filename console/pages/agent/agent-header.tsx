@@ -11,7 +11,7 @@ import {
 } from '../../../contract/agents.ts'
 import { agentWhyNot } from '../../lib/agent-actions.ts'
 import { useDo } from '../../lib/api.ts'
-import { formatAgo } from '../../lib/format.ts'
+import { formatFor } from '../../lib/format.ts'
 import { useNow } from '../../lib/now.ts'
 import { showDone } from '../../lib/notify.ts'
 import { paths } from '../../lib/paths.ts'
@@ -44,7 +44,7 @@ export function AgentHeader({ agent }: { agent: Agent }) {
                   {look.label}
                 </Badge>
               </span>
-              <span className="text-ink-3">{step ?? formatAgo(agent.since, now)}</span>
+              <span className="text-ink-3">{step ?? formatFor(agent.since, now)}</span>
               <span aria-hidden="true" className="text-line-strong max-sm:hidden">
                 ·
               </span>
@@ -108,7 +108,7 @@ function AgentActions({ agent }: { agent: Agent }) {
         </Button>
       )}
       <Button icon="restart" busy={restart.isPending} onClick={() => restart.mutate(given)} why={cannot.restart}>
-        Restart
+        <span className="max-sm:sr-only">Restart</span>
       </Button>
       {cannot.reach === undefined ? (
         <a
@@ -116,10 +116,10 @@ function AgentActions({ agent }: { agent: Agent }) {
           target="_blank"
           rel="noopener"
           className={buttonClass({ variant: 'primary' })}
-          aria-label="Open its own UI in a new tab"
+          title="The agent’s own chat, in a new tab"
         >
           <Icon name="out" />
-          Open
+          Open chat
         </a>
       ) : null}
       <Menu

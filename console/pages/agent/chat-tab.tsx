@@ -3,9 +3,8 @@ import type { Agent } from '../../../contract/agents.ts'
 import { agentWhyNot } from '../../lib/agent-actions.ts'
 import { useChat, type Message } from '../../lib/chat.ts'
 import { showDone, showError } from '../../lib/notify.ts'
-import { paths } from '../../lib/paths.ts'
 import { isTransitional } from '../../lib/states.ts'
-import { Button, buttonClass } from '../../ui/button.tsx'
+import { Button } from '../../ui/button.tsx'
 import { Card } from '../../ui/card.tsx'
 import { cn } from '../../ui/cn.ts'
 import { Icon } from '../../ui/icons.tsx'
@@ -32,7 +31,9 @@ function Conversation({ agent }: { agent: Agent }) {
   const end = useRef<HTMLDivElement>(null)
   const [renewing, setRenewing] = useState(false)
   const last = chat.messages.at(-1)
-  useEffect(() => end.current?.scrollIntoView({ block: 'end' }), [last?.id, last?.text.length])
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: 'end' })
+  }, [last?.id, last?.text.length])
 
   const renew = async (): Promise<void> => {
     setRenewing(true)
@@ -51,20 +52,9 @@ function Conversation({ agent }: { agent: Agent }) {
         <p className="truncate text-ink-2">
           Conversation <span className="font-medium text-ink">main</span>
         </p>
-        <div className="flex shrink-0 items-center gap-2">
-          <Button size="sm" icon="plus" busy={renewing} onClick={() => void renew()}>
-            New session
-          </Button>
-          <a
-            href={paths.agentUi(agent.id)}
-            target="_blank"
-            rel="noopener"
-            className={buttonClass({ size: 'sm' }, 'max-sm:hidden')}
-          >
-            <Icon name="out" />
-            Full chat UI
-          </a>
-        </div>
+        <Button size="sm" icon="plus" busy={renewing} onClick={() => void renew()}>
+          New session
+        </Button>
       </div>
       <div className="flex-1 overflow-y-auto overscroll-contain px-4 py-5 sm:px-6">
         {chat.messages.length === 0 ? (

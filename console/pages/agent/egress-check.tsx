@@ -23,7 +23,7 @@ export function EgressCheck({ agentId }: { agentId: string }) {
     <form
       noValidate
       aria-label="Check an address"
-      className="flex flex-col gap-4 p-4 sm:p-5"
+      className="flex flex-col p-4 sm:p-5"
       onSubmit={(event) => {
         event.preventDefault()
         ask()
@@ -49,7 +49,7 @@ export function EgressCheck({ agentId }: { agentId: string }) {
       </div>
       <div role="status">
         {check.data !== undefined && (
-          <div className="flex flex-wrap items-center gap-x-3 gap-y-1.5">
+          <div className="flex flex-wrap items-center gap-x-3 gap-y-1.5 pt-4">
             <Badge tone={check.data.action === 'allow' ? 'ok' : 'bad'}>
               {check.data.action === 'allow' ? 'Allowed' : 'Denied'}
             </Badge>

@@ -2,6 +2,8 @@ import { useState } from 'react'
 import { personalityPresets, type Personality } from '../../../contract/agents.ts'
 import { makePersonalityFiles } from '../../../core/personality.ts'
 import { emojiOf, natureOf } from '../../lib/look.ts'
+import { PresetMark } from '../agent-avatar.tsx'
+import { canDraw } from '../../ui/can-draw.ts'
 import { Button } from '../../ui/button.tsx'
 import { Choice } from '../../ui/choice.tsx'
 import { Dialog } from '../../ui/dialog.tsx'
@@ -17,7 +19,6 @@ const titles: Record<(typeof personalityPresets)[number], string> = {
 }
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
-const only = (preset: Personality['preset']): Personality => ({ preset, soul: '', instructions: '', emoji: '' })
 
 /** A built-in character or none, and one's own words on top. The preview is what the agent will really read. */
 export function PersonalityPicker(props: {
@@ -28,6 +29,7 @@ export function PersonalityPicker(props: {
 }) {
   const { name, value, onChange, error } = props
   const [previewing, setPreviewing] = useState(false)
+  const made = emojiOf(name, { ...value, emoji: '' })
   return (
     <div className="flex flex-col gap-5">
       <Choice
@@ -40,9 +42,14 @@ export function PersonalityPicker(props: {
             value: preset as string,
             title: titles[preset],
             detail: capital(natureOf(preset).replace(/^an? /, '')),
-            icon: emojiOf('Agent', only(preset)),
+            icon: <PresetMark preset={preset} className="size-8 rounded-lg" />,
           })),
-          { value: 'own', title: 'Your own', detail: 'Only what you write below', icon: '✏️' },
+          {
+            value: 'own',
+            title: 'Your own',
+            detail: 'Only what you write below',
+            icon: <PresetMark preset="own" className="size-8 rounded-lg" />,
+          },
         ]}
         onChange={(chosen) =>
           onChange({ ...value, preset: personalityPresets.find((preset) => preset === chosen) ?? null })
@@ -70,7 +77,7 @@ export function PersonalityPicker(props: {
         <TextField
           label="Emoji"
           aside="optional"
-          placeholder={emojiOf(name, { ...value, emoji: '' })}
+          placeholder={canDraw(made) ? made : ''}
           value={value.emoji}
           error={error('personality.emoji')}
           onChange={(event) => onChange({ ...value, emoji: event.target.value })}
