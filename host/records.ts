@@ -28,7 +28,7 @@ export type Mark = keyof SandboxRecord['marks']
 
 export interface Records {
   get(id: string): SandboxRecord
-  /** On return it is on the disk. */
+  /** On return it survives the death of this process. A power cut may take it, but that ends every run as well. */
   change(id: string, change: Partial<SandboxRecord>): void
   remove(id: string): void
   ids(): Iterable<string>
@@ -64,7 +64,7 @@ export function openRecords(directory: string, onUnreadable: (id: string, error:
     get: (id) => records.get(id) ?? fresh,
     change(id, change) {
       const record = { ...(records.get(id) ?? fresh), ...change }
-      writeFileAtomic(file(id), JSON.stringify(record))
+      writeFileAtomic(file(id), JSON.stringify(record), { durable: false })
       records.set(id, record)
     },
     remove(id) {
