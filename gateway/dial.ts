@@ -26,26 +26,40 @@ export function byteMeter(counters: Counters<Meter>, wake: () => void, sandboxId
 }
 
 /** Opens a stream to something on a host. Throws the host's SlopboxError, or `unavailable` when it has no tunnel here. */
-export type OpenStream = (hostId: string, headers: OutgoingHttpHeaders, signal: AbortSignal) => Promise<Duplex>
+export type OpenStream = (
+  hostId: string,
+  headers: OutgoingHttpHeaders,
+  options: { signal: AbortSignal; preface?: Uint8Array },
+) => Promise<Duplex>
 
 export interface Dialler {
   /** A connection to a port inside a sandbox, metered. */
   port(at: { hostId: string; sandboxId: string }, port: number, signal: AbortSignal): Promise<Duplex>
-  /** One of the host's own streams (`/exec`, `/logs?…`) for a sandbox, metered. */
-  stream(at: { hostId: string; sandboxId: string }, method: string, path: string, signal: AbortSignal): Promise<Duplex>
+  /** The host's `/logs?…` of a sandbox, metered. */
+  logs(at: { hostId: string; sandboxId: string }, path: string, signal: AbortSignal): Promise<Duplex>
+  /** The host's `/exec`, metered. It answers once it has read `start`, so that goes ahead. */
+  exec(at: { hostId: string; sandboxId: string }, start: Uint8Array, signal: AbortSignal): Promise<Duplex>
 }
 
 export function dialler(open: OpenStream, meterOf: (sandboxId: string) => ByteMeter): Dialler {
-  const stream: Dialler['stream'] = async (at, method, path, signal) =>
-    new MeteredStream(
-      await open(at.hostId, { ':method': method, ':path': path, 'x-slopbox-sandbox': at.sandboxId }, signal),
-      meterOf(at.sandboxId),
-    )
+  const named = (sandboxId: string, method: string, path: string) => ({
+    ':method': method,
+    ':path': path,
+    'x-slopbox-sandbox': sandboxId,
+  })
   return {
-    stream,
-    async port(at, port, signal) {
-      const headers = { ':method': 'POST', ':path': '/dial', 'x-slopbox-sandbox': at.sandboxId, 'x-slopbox-port': port }
-      return new MeteredStream(await open(at.hostId, headers, signal), meterOf(at.sandboxId))
+    async logs({ hostId, sandboxId }, path, signal) {
+      return new MeteredStream(await open(hostId, named(sandboxId, 'GET', path), { signal }), meterOf(sandboxId))
+    },
+    async exec({ hostId, sandboxId }, start, signal) {
+      const meter = meterOf(sandboxId)
+      meter.in(start.length)
+      const stream = await open(hostId, named(sandboxId, 'POST', '/exec'), { signal, preface: start })
+      return new MeteredStream(stream, meter)
+    },
+    async port({ hostId, sandboxId }, port, signal) {
+      const headers = { ...named(sandboxId, 'POST', '/dial'), 'x-slopbox-port': port }
+      return new MeteredStream(await open(hostId, headers, { signal }), meterOf(sandboxId))
     },
   }
 }

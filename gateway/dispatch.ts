@@ -8,7 +8,7 @@ import { joinAgent } from './agent-ui/socket.ts'
 import type { Auditor } from './audit.ts'
 import type { Authorizer } from './authorize.ts'
 import { serveConsole } from './console.ts'
-import { isControlPath } from './control-pass.ts'
+import { assertOwnOrigin, isControlPath } from './control-pass.ts'
 import type { ControlPass } from './control-pass.ts'
 import type { Dialler } from './dial.ts'
 import { agentPlace, enter, leave, placeOfPath, portPlace, sessionOf } from './enter.ts'
@@ -77,6 +77,7 @@ async function answer(deps: DispatchDeps, to: Destination, visit: Visit, respons
 }
 
 async function answerApp(deps: DispatchDeps, visit: Visit, response: ServerResponse): Promise<void> {
+  assertOwnOrigin(visit)
   const stream = findStream(visit.request.method, visit.path)
   if (stream !== undefined) return await stream(deps, visit, response)
   if (isControlPath(visit.path)) return await deps.control.pass(visit, response)
@@ -162,7 +163,9 @@ function actionFor(
   visit: Visit,
 ): { action: { href: string; label: string } } | Record<string, never> {
   if (!isNavigation(visit)) return {}
-  const app = `${schemeOf(visit)}://${deps.domain}/`
+  const app = `${schemeOf(visit)}://${deps.domain}`
   const signIn = error instanceof SlopboxError && error.code === 'unauthenticated'
-  return { action: { href: app, label: signIn ? 'Sign in' : 'Open the console' } }
+  return {
+    action: signIn ? { href: `${app}/sign-in`, label: 'Sign in' } : { href: `${app}/`, label: 'Open the console' },
+  }
 }

@@ -45,8 +45,11 @@ const exec: Serve = async (deps, visit, response, params) => {
   const { params: path, body } = await readInput(execInSandbox, visit, params)
   const target = { kind: 'sandbox', sandboxId: path.id } as const
   await answer(deps, visit, response, target, async (grant) => {
-    const stream = await deps.dialler.stream(grant, 'POST', '/exec', visit.gone)
-    return { stream, events: runCommand(stream, grant.sandboxId, body) }
+    const { stdin, ...request } = body
+    const { sandboxId } = grant
+    const start: ControlFrame = { type: 'start', sandboxId, request, keepStdin: stdin !== undefined }
+    const stream = await deps.dialler.exec(grant, encodeJsonFrame(channels.control, start), visit.gone)
+    return { stream, events: runCommand(stream, stdin) }
   })
 }
 
@@ -56,7 +59,7 @@ const logsOf =
     const { params: path, query } = await readInput(route, visit, params)
     await answer(deps, visit, response, targetOf(path.id), async (grant) => {
       const at = `/logs?tail=${query.tail}&follow=${query.follow ? 1 : 0}`
-      const stream = await deps.dialler.stream(grant, 'GET', at, visit.gone)
+      const stream = await deps.dialler.logs(grant, at, visit.gone)
       stream.end()
       return { stream, events: readLines(stream) }
     })
@@ -109,14 +112,7 @@ function describe(error: unknown, visit: Visit, log: Log): unknown {
   return asKnown(failure, { requestId: visit.requestId, log }).toWire(visit.requestId)
 }
 
-async function* runCommand(
-  stream: Duplex,
-  sandboxId: string,
-  body: Input<typeof execInSandbox>['body'],
-): AsyncGenerator<ExecEvent> {
-  const { stdin, ...request } = body
-  const start: ControlFrame = { type: 'start', sandboxId, request, keepStdin: stdin !== undefined }
-  stream.write(encodeJsonFrame(channels.control, start))
+async function* runCommand(stream: Duplex, stdin: string | undefined): AsyncGenerator<ExecEvent> {
   // Beside the reading, because a command may answer before it has read everything. When it breaks, reading breaks too.
   if (stdin !== undefined) sendInput(stream, stdin).catch(() => {})
   const output = outputEvents()

@@ -23,13 +23,13 @@ export class Tunnels implements AsyncDisposable {
     this.#log = log
   }
 
-  readonly open: OpenStream = async (hostId, headers, signal) => {
+  readonly open: OpenStream = async (hostId, headers, options) => {
     const tunnel = this.#byHost.get(hostId)
     if (tunnel === undefined)
       throw new SlopboxError('unavailable', `host ${hostId} has no tunnel to this gateway`, {
         hint: 'Wait a moment; `slopbox status` tells whether its host process is up.',
       })
-    return await tunnel.open(headers, { signal })
+    return await tunnel.open(headers, options)
   }
 
   accept(hostId: string, socket: Duplex): void {
