@@ -100,7 +100,7 @@ test('a sandbox that cannot be read does not keep the others from being counted'
     await map.driver.create(id, spec)
     await map.driver.start(id)
   }
-  const { usage } = map.driver
+  const usage = map.driver.usage.bind(map.driver)
   map.driver.usage = (id) => (id === 'sb1' ? Promise.reject(new Error('gone')) : usage(id))
   const counted = make()
   await counted.sampleAll()
