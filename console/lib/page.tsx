@@ -16,7 +16,7 @@ export function Page(props: {
       <header className="flex flex-wrap items-start justify-between gap-x-6 gap-y-3">
         <div className="flex min-w-0 flex-col gap-1">
           <h1 className="text-xl font-semibold tracking-tight">{props.title}</h1>
-          {props.help !== undefined && <p className="max-w-prose text-ink-2">{props.help}</p>}
+          {props.help !== undefined && <p className="max-w-2xl text-pretty text-ink-2">{props.help}</p>}
         </div>
         {props.actions}
       </header>

@@ -90,7 +90,7 @@ const columns = (now: number): readonly Column<AuditRecord>[] => [
     title: 'Target',
     cell: (row) => (
       <div className="flex min-w-0 flex-col">
-        <span className="font-mono text-xs break-all">{targetOf(row)}</span>
+        <span className="font-mono text-xs wrap-anywhere">{targetOf(row)}</span>
         {row.reason !== null && <span className="text-xs text-ink-2">{denyTexts[row.reason]}</span>}
       </div>
     ),

@@ -87,14 +87,20 @@ const columns = (
   onReplace: (secret: Secret) => void,
   onRemove: (secret: Secret) => void,
 ): readonly Column<Secret>[] => [
-  { title: 'Name', cell: (secret) => <span className="font-medium break-all">{secret.name}</span> },
+  { title: 'Name', cell: (secret) => <span className="font-medium wrap-anywhere">{secret.name}</span> },
   {
     title: 'Sent to',
     cell: (secret) =>
       secret.hosts.length === 0 ? (
         <span className="text-ink-3">No host yet</span>
       ) : (
-        <span className="font-mono text-xs break-all text-ink-2">{secret.hosts.join(', ')}</span>
+        <ul className="font-mono text-xs text-ink-2">
+          {secret.hosts.map((host) => (
+            <li key={host} className="wrap-anywhere">
+              {host}
+            </li>
+          ))}
+        </ul>
       ),
   },
   {
@@ -102,7 +108,7 @@ const columns = (
     wide: true,
     cell: (secret) => (
       <span className="flex items-center gap-2">
-        <code className="max-w-44 truncate font-mono text-xs text-ink-2">{secret.placeholder}</code>
+        <code className="max-w-36 truncate font-mono text-xs text-ink-2">{secret.placeholder}</code>
         <CopyButton text={secret.placeholder} />
       </span>
     ),

@@ -19,7 +19,7 @@ export function Section(props: {
       <div className="flex flex-wrap items-end justify-between gap-x-4 gap-y-2">
         <div className="flex min-w-0 flex-col gap-0.5">
           <h2 className="text-base font-semibold tracking-tight">{title}</h2>
-          {help !== undefined && <p className="max-w-prose text-ink-2">{help}</p>}
+          {help !== undefined && <p className="max-w-2xl text-pretty text-ink-2">{help}</p>}
         </div>
         {actions}
       </div>

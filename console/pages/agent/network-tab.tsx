@@ -74,24 +74,29 @@ function Allowlist({ agent }: { agent: Agent }) {
   )
 }
 
+const scopeNames: Record<EgressRule['scope'], string> = {
+  global: 'Everyone',
+  team: 'The team',
+  agent: 'This agent',
+  sandbox: 'This sandbox',
+}
+
 const ruleColumns = (onRemove: (rule: EgressRule) => void): readonly Column<EgressRule>[] => [
   {
     title: 'Host',
     cell: (rule) => (
-      <span className="font-mono text-xs break-all">
+      <span className="font-mono text-xs wrap-anywhere">
         {rule.host}
         {rule.port !== null && `:${rule.port}`}
+        <span className="block font-sans text-ink-3 md:hidden">{scopeNames[rule.scope]}</span>
       </span>
     ),
   },
   { title: 'Note', wide: true, cell: (rule) => <span className="text-ink-2">{rule.note}</span> },
   {
     title: 'For',
-    cell: (rule) => (
-      <Badge>
-        {{ global: 'Everyone', team: 'The team', agent: 'This agent', sandbox: 'This sandbox' }[rule.scope]}
-      </Badge>
-    ),
+    wide: true,
+    cell: (rule) => <Badge>{scopeNames[rule.scope]}</Badge>,
   },
   {
     title: 'Remove',
