@@ -98,6 +98,8 @@ function putOn(db: Db, row: SandboxRow, hostId: string, now: Date): Promise<bool
 async function explain(db: Db, row: SandboxRow, reason: string): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await tx.updateTable('sandboxes').set({ reason }).where('id', '=', row.id).where('host_id', 'is', null).execute()
+    // The first reason only: free memory, which it may name, changes all the time.
+    if (row.reason !== null) return
     await insertEvents(tx, [
       {
         teamId: row.team_id,
