@@ -1,5 +1,4 @@
-import { chown, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { chown, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,17 +9,20 @@ import type { Log } from '../../../lib/log.ts'
 import type { Driver, DriverExec, DriverFile, DriverSpec, DriverUsage, Execution, Observed } from '../../driver.ts'
 import { specHash } from '../spec-hash.ts'
 import { sweepMachine } from './adopt.ts'
+import { checkId, checkSpec } from './checks.ts'
 import { detectCgroups, hasSwap, killProcess, removeParent } from './cgroups.ts'
+import { dialAddress } from './dial.ts'
 import { writeAuthorities, writeSpecFiles } from './environment.ts'
 import { startExec } from './exec.ts'
-import { isMissing, layoutOf, makeLayout, pathsOf, volumePath } from './layout.ts'
+import { layoutOf, makeLayout, pathsOf, volumePath } from './layout.ts'
+import { moveLayer } from './layers.ts'
 import { OutputLog } from './logs.ts'
 import { Network } from './network.ts'
 import type { NetworkOptions } from './network.ts'
 import { Sandbox } from './sandbox.ts'
 import type { Machine } from './sandbox.ts'
 import { Slots } from './slots.ts'
-import { readRun, readState, writeState } from './state.ts'
+import { readRun, writeState } from './state.ts'
 import { resolveUser } from './users.ts'
 
 export interface OciOptions extends NetworkOptions {
@@ -222,6 +224,28 @@ export class OciDriver implements Driver, AsyncDisposable {
     return link === undefined ? undefined : { host: link.hostAddress, sandbox: link.sandboxAddress }
   }
 
+  update(id: string, spec: DriverSpec): Promise<void> {
+    return this.#queue.run(id, async () => {
+      const { state, paths } = this.#get(id)
+      await this.#requireStopped(id, 'change')
+      const { size, env, user, cwd, start } = spec
+      const changed = { ...state.spec, size, env, user, cwd, start }
+      await checkSpec(id, changed)
+      const account = await resolveUser(changed.template.layers, user ?? changed.template.user)
+      const next = { ...state, account, spec: changed, specHash: specHash(changed) }
+      await writeState(paths, next)
+      this.#sandboxes.set(id, new Sandbox(this.#machine, id, next))
+    })
+  }
+
+  exportLayer(id: string, toDir: string): Promise<void> {
+    return this.#queue.run(id, async () => {
+      const { paths } = this.#get(id)
+      await this.#requireStopped(id, 'export')
+      await moveLayer(join(paths.data, 'upper'), toDir)
+    })
+  }
+
   /** Destroys every sandbox and takes the rules and directories of this installation off the machine; volumes stay. */
   async purge(): Promise<void> {
     await Promise.all([...this.#sandboxes.keys()].map((id) => this.destroy(id, [])))
@@ -251,6 +275,13 @@ export class OciDriver implements Driver, AsyncDisposable {
       throw new SlopboxError('wrong_state', `cannot ${verb} in sandbox ${sandbox.id}: it is paused`)
   }
 
+  async #requireStopped(id: string, verb: string): Promise<void> {
+    const sandbox = this.#get(id)
+    if ((await sandbox.look()).init !== undefined)
+      throw new SlopboxError('wrong_state', `cannot ${verb} sandbox ${id}: it is running`)
+    await sandbox.settle('exit')
+  }
+
   #get(id: string): Sandbox {
     const sandbox = this.#sandboxes.get(id)
     if (sandbox === undefined) throw new SlopboxError('not_found', `no sandbox ${id} on this host`)
@@ -276,48 +307,4 @@ export class OciDriver implements Driver, AsyncDisposable {
     await chown(fresh, uid, gid)
     await rename(fresh, path)
   }
-}
-
-const idPattern = /^[a-z0-9]{1,64}$/
-
-function checkId(id: string): string {
-  if (!idPattern.test(id)) throw new SlopboxError('invalid_request', `${JSON.stringify(id)} is not an id`)
-  return id
-}
-
-async function checkSpec(id: string, spec: DriverSpec): Promise<void> {
-  checkId(id)
-  const fault = (message: string): never => {
-    throw new SlopboxError('invalid_request', `sandbox ${id}: ${message}`)
-  }
-  if (spec.isolation !== 'container') fault(`isolation ${spec.isolation} is not offered by the oci driver`)
-  if (spec.start?.command.length === 0) fault('the start command is empty')
-  if (spec.template.layers.length === 0) fault(`template ${spec.template.key} has no layers`)
-  for (const volume of spec.volumes) {
-    checkId(volume.id)
-    if (!volume.path.startsWith('/')) fault(`volume path ${volume.path} is not absolute`)
-  }
-  for (const layer of spec.template.layers) {
-    const found = await stat(layer).catch((error: unknown) => {
-      if (!isMissing(error)) throw error
-    })
-    if (found?.isDirectory() !== true) fault(`layer ${layer} of template ${spec.template.key} is not a directory`)
-  }
-}
-
-function dialAddress(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, signal, noDelay: true })
-    const fail = (cause: Error): void =>
-      reject(
-        new SlopboxError('upstream_failed', `nothing answers on port ${port} of the sandbox: ${cause.message}`, {
-          cause,
-        }),
-      )
-    socket.once('error', fail)
-    socket.once('connect', () => {
-      socket.off('error', fail)
-      resolve(socket)
-    })
-  })
 }

@@ -59,7 +59,7 @@ sub map_ids {
     call('unshare', CLONE_NEWUSER);
     syswrite $say_ready, 'x';
     sysread $over, my $end, 1;
-    exec '/bin/true';
+    kill 'KILL', $$;
   }
   close $say_ready;
   sysread $ready, my $byte, 1 or fail('no user namespace');
