@@ -10,8 +10,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { bootstrap, internalHealth } from '../contract/internal.ts'
-import { createKey, listKeys } from '../contract/people.ts'
+import { createKey, getMe, listKeys } from '../contract/people.ts'
 import { callSocket } from '../lib/socket-client.ts'
+import { openDatabase } from './store/db.ts'
 import { testDatabase } from './store/testing.ts'
 import { startTestControl, testTokens } from './testing.ts'
 import type { TestControl } from './testing.ts'
@@ -85,6 +86,24 @@ async function* eventsOf(stream: IncomingMessage): AsyncGenerator<{ kind: string
   }
   return undefined
 }
+
+test('while the database is away the answer says so, and afterwards everything works again', async () => {
+  await using database = await testDatabase()
+  await using own = await startTestControl({ databaseUrl: database.url })
+  const { rows } = await database.pool.query<{ name: string }>('select current_database() as name')
+  const name = rows[0]?.name ?? ''
+  await using admin = openDatabase(database.url.replace(`/${name}`, '/postgres'), { onError: assert.ifError })
+  database.pool.removeAllListeners('error').on('error', () => {})
+  await admin.pool.query(`alter database ${name} with allow_connections false`)
+  await admin.pool.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+  await assert.rejects(own.call(getMe, {}, { key: own.operator.key }), { code: 'unavailable' })
+  await admin.pool.query(`alter database ${name} with allow_connections true`)
+  // Every broken connection may fail one request before the pool has noticed it.
+  const answers: number[] = []
+  while (answers.at(-1) !== 200 && answers.length < 25)
+    answers.push((await own.inject(getMe, {}, { key: own.operator.key })).status)
+  assert.equal(answers.at(-1), 200, answers.join(' '))
+})
 
 test('the process says when it serves, on a socket of its group, and stops on SIGTERM', async () => {
   await using database = await testDatabase()

@@ -1,5 +1,5 @@
 import { chmodSync, rmSync } from 'node:fs'
-import { readConfig } from '../lib/config.ts'
+import { ConfigError, readConfig } from '../lib/config.ts'
 import { readCredential } from '../lib/credentials.ts'
 import { announceReady, untilStopped } from '../lib/lifecycle.ts'
 import { createLog } from '../lib/log.ts'
@@ -20,7 +20,7 @@ import type { Provider } from './auth/library.ts'
 import { trustedOrigins } from './auth/origins.ts'
 import { ControlConfig } from './config.ts'
 import { parseMasterKey } from './seal.ts'
-import { migrate, openDatabase, removeExpired } from './store/db.ts'
+import { explainDatabaseFault, migrate, openDatabase, removeExpired } from './store/db.ts'
 import { idempotentReplies } from './store/idempotency.ts'
 import { createWake } from './wake.ts'
 import type { Wake } from './wake.ts'
@@ -69,9 +69,12 @@ export async function startControl(deps: ControlDeps): Promise<Control> {
     masterKey,
     nameOf: (caller) => `${caller.team.id} ${caller.user.id}`,
   })
-  const app = starting.use(createApp({ authenticate: callers.authenticate, replies, log }))
+  const app = starting.use(
+    createApp({ authenticate: callers.authenticate, replies, log, explain: explainDatabaseFault }),
+  )
 
-  mountAuth(app, createAuth({ db, authSecret, publicUrl, origins, providers: deps.providers, log }), publicUrl)
+  const auth = createAuth({ db, authSecret, publicUrl, origins, providers: deps.providers, log })
+  mountAuth(app, auth, { origin: publicUrl, wake })
   mountInternal(app, { db, tokens: deps.tokens, version })
   mountPeople(app, { db, authSecret, providers: deps.providers, wake })
   mountEgress(app, { db, masterKey, wake })
@@ -98,9 +101,15 @@ export async function startControl(deps: ControlDeps): Promise<Control> {
   return { app, wake, [Symbol.asyncDispose]: () => running.disposeAsync() }
 }
 
-function mountAuth(app: App<Caller>, auth: ReturnType<typeof createAuth>, origin: string): void {
+function mountAuth(
+  app: App<Caller>,
+  auth: ReturnType<typeof createAuth>,
+  { origin, wake }: { origin: string; wake: Wake },
+): void {
   mountFetch(app, { methods: ['GET', 'POST'], path: '/api/auth/*', origin }, async (request) => {
     const response = await auth.handler(request)
+    // A session may have ended, and with it what it holds open at the gateway.
+    if (request.method === 'POST') wake.gateway()
     const headers = new Headers(response.headers)
     headers.delete('set-cookie')
     const proto = request.headers.get('x-forwarded-proto')
@@ -118,7 +127,7 @@ function providersOf(config: ControlConfig): Provider[] {
   return known.flatMap(({ id, name, pair: [clientId, clientSecret] }) => {
     if (clientId === undefined && clientSecret === undefined) return []
     if (clientId === undefined || clientSecret === undefined)
-      throw new Error(`bad configuration: ${name} needs both its client id and its client secret`)
+      throw new ConfigError(`${name} needs both its client id and its client secret`)
     return [{ id, name, clientId, clientSecret }]
   })
 }

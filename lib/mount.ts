@@ -51,9 +51,18 @@ export interface App<C> extends AsyncDisposable {
   authenticate: Authenticate<C>
   replies: ReplyStore<C>
   log: Log
+  explain?: (error: unknown) => SlopboxError | undefined
 }
 
-export function createApp<C>(options: { authenticate: Authenticate<C>; replies: ReplyStore<C>; log: Log }): App<C> {
+export interface AppOptions<C> {
+  authenticate: Authenticate<C>
+  replies: ReplyStore<C>
+  log: Log
+  /** Makes known failures of what handlers depend on into ones a caller can act on; undefined: a bug. */
+  explain?: (error: unknown) => SlopboxError | undefined
+}
+
+export function createApp<C>(options: AppOptions<C>): App<C> {
   const server = fastify({
     logger: false,
     genReqId: () => newId('request'),
@@ -83,8 +92,8 @@ export function createApp<C>(options: { authenticate: Authenticate<C>; replies: 
     ),
   )
   server.setErrorHandler(async (error, request, reply) => {
-    const known = asSlopboxError(error)
-    if (known.code === 'internal')
+    const known = options.explain?.(error) ?? asSlopboxError(error)
+    if (known.status === 500 || known.status === 503)
       options.log.error(
         { requestId: request.id, route: request.routeOptions.url, failure: describeFailure(error) },
         'request failed',
@@ -139,7 +148,7 @@ export function mountStream<R extends Route, C>(app: App<C>, route: R, handler: 
       'x-request-id': input.requestId,
     })
     await sendEvents(reply.raw, events, input.signal, (error) => {
-      const known = asSlopboxError(error)
+      const known = app.explain?.(error) ?? asSlopboxError(error)
       if (known.code === 'internal')
         app.log.error(
           { requestId: input.requestId, route: route.path, failure: describeFailure(error) },

@@ -27,6 +27,16 @@ test('every public operation of the contract is in the list, once', async () => 
   assert.equal(new Set(ids(apiRoutes)).size, apiRoutes.length)
 })
 
+test('control answers every public operation that is its own', () => {
+  const missing = apiRoutes.filter(
+    (route) => route.server === 'control' && !control.app.server.hasRoute({ method: route.method, url: route.path }),
+  )
+  assert.deepEqual(
+    missing.map((route) => route.id),
+    [],
+  )
+})
+
 test('the document has every operation, and every reference in it leads somewhere', async () => {
   const { status, body } = await control.inject({ method: 'GET', path: '/openapi.json' }, {}, {})
   assert.equal(status, 200)

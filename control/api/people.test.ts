@@ -104,6 +104,20 @@ test('a write by cookie needs one of our own origins; a key needs none', async (
   await control.call(createKey, { body: { name: 'by key' } }, { key: ada.key })
 })
 
+test('the library takes no sign-out from a foreign page', async () => {
+  const cookie = await signIn(control, ada.email, ada.password)
+  const answer = await control.inject(signOut, { body: {} }, { cookie, headers: { origin: 'http://evil.example' } })
+  assert.equal(answer.status, 403)
+  await control.call(getMe, {}, { cookie })
+})
+
+test('sign-out tells the gateway, so that what the session holds open can end', async () => {
+  const cookie = await signIn(control, ada.email, ada.password)
+  const before = control.wake.count('gateway')
+  await control.inject(signOut, { body: {} }, { cookie, headers: { origin: testOrigin } })
+  assert.ok(control.wake.count('gateway') > before)
+})
+
 test('sign-up is off until an operator turns it on, and makes a personal team', async () => {
   const body = { email: 'Eve@Example.com', name: 'Eve', password: 'correct horse battery' }
   const headers = { origin: testOrigin }
@@ -223,6 +237,21 @@ test('operations for operators are refused to everybody else', async () => {
   const seen = [...page.items, ...next.items].map((user) => user.id)
   assert.equal(new Set(seen).size, seen.length)
   assert.ok(seen.includes(ada.id))
+})
+
+test('a provider appears when it is configured, and leads to its own page with our callback', async () => {
+  const github = { id: 'github', name: 'GitHub', clientId: 'client', clientSecret: 'hidden' } as const
+  await using other = await startTestControl({ providers: [github] })
+  assert.deepEqual((await other.call(getAuthOptions, {}, {})).providers, [{ id: 'github', name: 'GitHub' }])
+  const { body } = await other.inject(
+    { method: 'POST', path: '/api/auth/sign-in/social' },
+    { body: { provider: 'github', callbackURL: '/' } },
+    { headers: { origin: testOrigin } },
+  )
+  const url = new URL((body as { url: string }).url)
+  assert.equal(url.hostname, 'github.com')
+  assert.equal(url.searchParams.get('redirect_uri'), `${testOrigin}/api/auth/callback/github`)
+  assert.equal(url.href.includes('hidden'), false)
 })
 
 test('an address has one account, whatever its case', async () => {

@@ -80,8 +80,9 @@ function mountSignIn(app: App<Caller>, deps: PeopleDeps): void {
       throw new SlopboxError('not_found', 'this sign-in link is unknown, used or expired', {
         hint: 'Make a new one: `slopbox sign-in-link`.',
       })
-    const cookie = await startSession(deps, user.id, { userAgent: headers['user-agent'] ?? null })
-    replyHeader('set-cookie', markSecure(cookie, String(headers['x-forwarded-proto'] ?? '')))
+    const { 'user-agent': userAgent = null, 'x-forwarded-for': address, 'x-forwarded-proto': proto } = headers
+    const cookie = await startSession(deps, user.id, { userAgent, address: [address ?? []].flat()[0] ?? null })
+    replyHeader('set-cookie', markSecure(cookie, [proto ?? []].flat()[0] ?? null))
     return { user }
   })
 }

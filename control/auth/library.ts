@@ -98,7 +98,7 @@ export function createAuth(deps: AuthDeps): Pick<Auth, 'handler'> {
 export async function startSession(
   deps: { db: Db; authSecret: string },
   userId: string,
-  client: { userAgent: string | null },
+  client: { userAgent: string | null; address: string | null },
 ): Promise<string> {
   const token = randomText(32)
   const maxAge = sessionDays * 86_400
@@ -109,7 +109,7 @@ export async function startSession(
       user_id: userId,
       token,
       expires_at: new Date(Date.now() + maxAge * 1000),
-      ip_address: null,
+      ip_address: client.address?.slice(0, 64) ?? null,
       user_agent: client.userAgent?.slice(0, 500) ?? null,
     })
     .execute()

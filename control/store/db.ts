@@ -1,6 +1,7 @@
 import { Kysely, Migrator, PostgresDialect, sql } from 'kysely'
 import type { Migration, Transaction } from 'kysely'
 import pg from 'pg'
+import { SlopboxError } from '../../contract/errors.ts'
 import { init } from './migrations/0001-init.ts'
 import type { Schema } from './schema.ts'
 
@@ -24,6 +25,8 @@ export function openDatabase(url: string, options: { max?: number; onError: (err
   })
   // An idle connection that breaks (a database restart) is replaced by the pool; unheard, the event would end the process.
   pool.on('error', options.onError)
+  // The same for a connection in use: its query is rejected as well, which is where the failure is dealt with.
+  pool.on('connect', (client) => void client.on('error', () => {}))
   const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
   return { db, pool, [Symbol.asyncDispose]: () => db.destroy() }
 }
@@ -61,6 +64,20 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
     error.code === '23505' &&
     (constraint === undefined || error.constraint === constraint)
   )
+}
+
+/**
+ * The caller's answer when the database is away: codes of PostgreSQL (classes 08, 53, 57P and 3D) and of the system, and
+ * the driver's own messages, which have no code. Undefined for every other error.
+ */
+export function explainDatabaseFault(error: unknown): SlopboxError | undefined {
+  if (!(error instanceof Error) || error instanceof SlopboxError) return undefined
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const away =
+    /^(08|53|57P|3D)/.test(code) ||
+    ['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE'].includes(code) ||
+    /^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)
+  return away ? new SlopboxError('unavailable', 'the database does not answer', { cause: error }) : undefined
 }
 
 /** Deletes rows nobody can ask for any more. */
