@@ -87,9 +87,18 @@ const columns = (
   onReplace: (secret: Secret) => void,
   onRemove: (secret: Secret) => void,
 ): readonly Column<Secret>[] => [
-  { title: 'Name', cell: (secret) => <span className="font-medium wrap-anywhere">{secret.name}</span> },
+  {
+    title: 'Name',
+    cell: (secret) => (
+      <>
+        <span className="font-medium wrap-anywhere">{secret.name}</span>
+        <span className="block font-mono text-xs wrap-anywhere text-ink-2 md:hidden">{secret.hosts.join(', ')}</span>
+      </>
+    ),
+  },
   {
     title: 'Sent to',
+    wide: true,
     cell: (secret) =>
       secret.hosts.length === 0 ? (
         <span className="text-ink-3">No host yet</span>
@@ -127,7 +136,7 @@ const columns = (
     hideTitle: true,
     right: true,
     cell: (secret) => (
-      <span className="flex justify-end gap-1">
+      <span className="flex justify-end gap-1 max-sm:flex-col max-sm:items-end">
         <Button size="sm" variant="ghost" aria-label={`Replace ${secret.name}`} onClick={() => onReplace(secret)}>
           Replace
         </Button>

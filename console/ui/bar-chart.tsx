@@ -86,6 +86,7 @@ function options(given: {
     axes: [
       {
         ...axis,
+        size: 28,
         grid: { show: false },
         splits: () => labels.map((_, index) => index),
         values: (_, splits) =>

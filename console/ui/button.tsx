@@ -68,9 +68,9 @@ export function Button({ variant, size, icon, busy = false, why, className, chil
         id={whyId}
         role="tooltip"
         className={cn(
-          'pointer-events-none absolute top-full left-0 z-30 mt-1.5 w-max max-w-60 rounded-md bg-solid px-2.5 py-1.5',
-          'text-xs text-on-solid opacity-0 shadow-float transition-opacity sm:right-0 sm:left-auto',
-          'group-focus-within/why:opacity-100 group-hover/why:opacity-100',
+          'pointer-events-none z-30 hidden w-max max-w-60 rounded-md bg-solid px-2.5 py-1.5 text-xs text-on-solid shadow-float',
+          'absolute top-full right-0 mt-1.5 max-sm:fixed max-sm:inset-x-4 max-sm:top-auto max-sm:bottom-4 max-sm:w-auto',
+          'max-sm:max-w-none group-focus-within/why:block group-hover/why:block',
         )}
       >
         {why}

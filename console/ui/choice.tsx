@@ -73,7 +73,7 @@ export function Segments<V extends string>(props: {
           onClick={() => props.onChange(option.value)}
           className={cn(
             'h-7 rounded-md px-2.5 text-sm font-medium whitespace-nowrap',
-            option.value === props.value ? 'bg-raised text-ink shadow-card' : 'text-ink-2 hover:text-ink',
+            option.value === props.value ? 'bg-selected text-ink shadow-card' : 'text-ink-2 hover:text-ink',
           )}
         >
           {option.label}

@@ -1,4 +1,4 @@
-import { parseMarkdown, type Block, type Inline } from './parse-markdown.ts'
+import { parseInlines, parseMarkdown, type Block, type Inline } from './parse-markdown.ts'
 
 /** An agent's words, drawn from text nodes only. */
 export function Markdown({ text }: { text: string }) {
@@ -10,6 +10,9 @@ export function Markdown({ text }: { text: string }) {
     </div>
   )
 }
+
+/** One line that may hold `code`, as hints of the API do. */
+export const InlineText = ({ text }: { text: string }) => <Inlines parts={parseInlines(text)} />
 
 function BlockView({ block }: { block: Block }) {
   switch (block.type) {

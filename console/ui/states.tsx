@@ -2,6 +2,7 @@ import type { ReactNode } from 'react'
 import { Button } from './button.tsx'
 import { cn } from './cn.ts'
 import { Icon, type IconName } from './icons.tsx'
+import { InlineText } from './markdown.tsx'
 
 export function Skeleton({ className }: { className?: string }) {
   return <div className={cn('animate-sheen rounded-md bg-sunken', className)} />
@@ -53,7 +54,11 @@ export function Failure({ told, onRetry, busy = false }: { told: FailureText; on
       </span>
       <div className="flex max-w-lg flex-col gap-1">
         <p className="text-base font-semibold tracking-tight break-words">{told.message}</p>
-        {told.hint !== null && <p className="text-ink-2">{told.hint}</p>}
+        {told.hint !== null && (
+          <p className="text-ink-2">
+            <InlineText text={told.hint} />
+          </p>
+        )}
         {told.requestId !== null && <p className="font-mono text-xs text-ink-3">Request {told.requestId}</p>}
       </div>
       <Button onClick={onRetry} busy={busy} icon="restart">
@@ -98,7 +103,7 @@ export function FormError({ told }: { told: FailureText | null }) {
     <Notice tone="bad" title={told.message}>
       {(told.hint !== null || told.requestId !== null) && (
         <>
-          {told.hint}
+          {told.hint !== null && <InlineText text={told.hint} />}
           {told.requestId !== null && <span className="block font-mono text-xs">Request {told.requestId}</span>}
         </>
       )}

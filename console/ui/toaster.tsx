@@ -1,6 +1,7 @@
 import { useSyncExternalStore } from 'react'
 import { cn } from './cn.ts'
 import { Icon } from './icons.tsx'
+import { InlineText } from './markdown.tsx'
 import { dismissToast, readToasts, watchToasts } from './toast-store.ts'
 
 /** The place where toasts appear. The live region exists from the start, so that screen readers announce what enters it. */
@@ -24,7 +25,11 @@ export function Toaster() {
           />
           <div className="flex min-w-0 flex-1 flex-col gap-0.5">
             <p className="font-medium break-words">{toast.title}</p>
-            {toast.detail !== null && <p className="break-words text-ink-2">{toast.detail}</p>}
+            {toast.detail !== null && (
+              <p className="break-words text-ink-2">
+                <InlineText text={toast.detail} />
+              </p>
+            )}
             {toast.requestId !== null && <p className="font-mono text-xs text-ink-3">Request {toast.requestId}</p>}
           </div>
           <button
