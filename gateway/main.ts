@@ -123,6 +123,8 @@ function handlers(deps: DispatchDeps): Pick<ListenerDeps, 'onRequest' | 'onUpgra
     },
     onUpgrade: (secure) => (request, socket, head) => {
       socket.on('error', () => socket.destroy())
+      // Parser, TLS and the joining of two streams each listen; that is a dozen, not a leak.
+      socket.setMaxListeners(30)
       try {
         void dispatchUpgrade(deps, openVisit(request, secure, socket), socket, head)
       } catch {

@@ -78,8 +78,7 @@ export async function joinPort(
   const answer = await requestUpgrade(stream, access, visit)
   if (head.length > 0) socket.unshift(head)
   socket.write(statusLine(answer.response))
-  pipeline(socket, answer.socket, () => {})
-  pipeline(answer.socket, socket, () => {})
+  pipeline(socket, answer.socket, socket, () => {})
 }
 
 function requestUpgrade(

@@ -126,8 +126,7 @@ async function dial(deps: InternalDeps, request: IncomingMessage, socket: Duplex
     })
     .finally(() => clearTimeout(late))
   switchProtocols(socket, dialProtocol)
-  pipeline(socket, remote, () => {})
-  pipeline(remote, socket, () => {})
+  pipeline(socket, remote, socket, () => {})
 }
 
 function assertToken(request: IncomingMessage, token: string): void {
