@@ -22,7 +22,7 @@ const openclawVersion = '2026.9.6'
  */
 const registry = `registry=\${npm_config_registry:-https://registry.npmjs.org}
 registry=\${registry%/}
-export npm_config_cafile=/etc/ssl/certs/ca-certificates.crt npm_config_cache=/tmp/npm-cache
+export npm_config_cafile=\${npm_config_cafile:-/etc/ssl/certs/ca-certificates.crt} npm_config_cache=/tmp/npm-cache
 export npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false`
 
 /** Node and npm come as plain packages from the registry: Debian's own npm would bring hundreds of packages along. */

@@ -145,6 +145,9 @@ const isLink = (path: string): boolean => statOr(path)?.isSymbolicLink() === tru
 export const sourcesFile = 'build/machine.sources'
 export const npmrcFile = 'build/npmrc'
 
+/** Where drivers put this machine's trust store inside; apt reads no variable for it. */
+const caBundle = '/etc/slopbox/ca-bundle.pem'
+
 /**
  * The script that makes the base under /out. The build sandbox may neither mount nor make devices, so those stages are
  * skipped and plain files stand in for the devices that maintainer scripts write to; the driver covers /dev later.
@@ -164,7 +167,7 @@ export function debianScript(codename: string, packages: readonly string[], keyr
   return `set -eu
 ldconfig
 exec mmdebstrap --mode=root --variant=minbase --format=directory --skip=${skipped} \\
-  --dpkgopt=force-unsafe-io ${include}--setup-hook='${devices}' --customize-hook='${tidy.join('; ')}' \\
+  --dpkgopt=force-unsafe-io --aptopt='Acquire::https::CaInfo "${caBundle}"' ${include}--setup-hook='${devices}' --customize-hook='${tidy.join('; ')}' \\
   ${codename} /out /etc/slopbox/${sourcesFile}
 `
 }

@@ -3,7 +3,6 @@ import { stripVTControlCharacters } from 'node:util'
 import { SlopboxError } from '../contract/errors.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import type { Driver, DriverFile, TemplateRoot } from './driver.ts'
-import { linkExpander } from './files.ts'
 
 export interface BuildRun {
   title: string
@@ -46,10 +45,8 @@ export async function withBuildSandbox<T>(
     await withDeadline('creating the build sandbox', verbMs, driver.create(id, { ...spec, power: 'build' }))
     await driver.writeFiles?.(id, files)
     await withDeadline('starting the build sandbox', verbMs, driver.start(id))
-    const expand = await linkExpander(driver, id)
-    const env = Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, expand(value)]))
     return await work({
-      run: (run) => runScript(driver, id, env, run),
+      run: (run) => runScript(driver, id, environment, run),
       async saveTo(directory) {
         await withDeadline('stopping the build sandbox', verbMs, driver.stop(id))
         await driver.exportLayer?.(id, directory)

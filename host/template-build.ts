@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { SlopboxError } from '../contract/errors.ts'
 import type { DesiredTemplate } from '../contract/sync.ts'
 import type { BuildProgress } from '../contract/templates.ts'
-import { proxyPort } from '../contract/network.ts'
 import { closure, debianScript, makeBootstrapRoot, npmrcFile, parseInstalled, sourcesFile } from './bootstrap.ts'
 import { withBuildSandbox, type BuildSandbox } from './build-sandbox.ts'
 import type { Driver, DriverFile, TemplateRoot } from './driver.ts'
@@ -130,22 +129,12 @@ function machineFiles(registries: Registries): DriverFile[] {
   ]
 }
 
-/** Builds go out through the gate like any sandbox: by proxy, since a registry may listen on any port. */
+/** What a build needs beyond what the driver tells everything inside: proxy and certificates are among that. */
 function buildEnvironment(registries: Registries): Record<string, string> {
-  const proxy = `http://{{hostAddress}}:${proxyPort}`
   const registry = /^registry=(.*)$/m.exec(registries.npmrc)?.[1]
-  const certificates = '/etc/ssl/certs/ca-certificates.crt'
   return {
     HOME: '/root',
     DEBIAN_FRONTEND: 'noninteractive',
-    http_proxy: proxy,
-    https_proxy: proxy,
-    HTTP_PROXY: proxy,
-    HTTPS_PROXY: proxy,
-    no_proxy: 'localhost,127.0.0.1',
-    SSL_CERT_FILE: certificates,
-    NODE_EXTRA_CA_CERTS: certificates,
-    npm_config_cafile: certificates,
     npm_config_userconfig: `/etc/slopbox/${npmrcFile}`,
     ...(registry === undefined ? {} : { npm_config_registry: registry }),
   }

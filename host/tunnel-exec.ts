@@ -31,6 +31,7 @@ export async function serveExec(deps: ExecDeps, stream: ServerHttp2Stream): Prom
   stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' })
   let reason: Reason = 'exited'
   const kill = (why: Reason): void => {
+    if (reason !== 'exited') return
     reason = why
     execution.kill('SIGKILL')
   }
