@@ -1,5 +1,5 @@
 import { Navigate, Outlet, useLocation } from '@tanstack/react-router'
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import type { Me } from '../../contract/people.ts'
 import { getMe } from '../../contract/people.ts'
 import { useApi } from '../lib/api.ts'
@@ -17,6 +17,7 @@ export function Shell() {
   const me = useApi(getMe, {}, { freshMs: 60_000 })
   const location = useLocation()
   useLive(me.data !== undefined)
+  useFocusOnArrival(location.pathname)
   if (isCode(me.error, 'unauthenticated'))
     return <Navigate to={paths.signIn()} search={{ to: location.href } as never} replace />
   if (me.data === undefined)
@@ -45,6 +46,17 @@ export function Shell() {
       </main>
     </div>
   )
+}
+
+/** After going to another page the focus is at its beginning; changing a tab of the same page leaves it where it is. */
+function useFocusOnArrival(pathname: string): void {
+  const page = pathname.split('/').slice(0, 3).join('/')
+  const shown = useRef(page)
+  useEffect(() => {
+    if (shown.current === page) return
+    shown.current = page
+    document.getElementById('main')?.focus({ preventScroll: true })
+  }, [page])
 }
 
 /** Re-made on every page, so that the menu of narrow screens closes when one arrives. */

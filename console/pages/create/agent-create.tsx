@@ -157,6 +157,7 @@ function Advanced({ form }: { form: ReturnType<typeof useForm<Values, typeof cre
     <Card>
       <button
         type="button"
+        aria-label="Network and size"
         aria-expanded={shown}
         onClick={() => setOpen(!shown)}
         className="flex w-full items-center gap-2.5 rounded-xl px-5 py-4 text-left sm:px-6"
