@@ -129,7 +129,8 @@ test('a misspelt variable and half a provider stop the start and are named', asy
     [{ SLOPBOX_DATABASE_URL: 'mysql://x' }, /SLOPBOX_DATABASE_URL/],
   ] as const) {
     const { child, errors } = launch(database.url, env)
-    const [code] = (await once(child, 'exit')) as [number]
+    // `close` and not `exit`: what it wrote has been read by then.
+    const [code] = (await once(child, 'close')) as [number]
     assert.notEqual(code, 0)
     assert.match(errors(), named)
   }
