@@ -84,8 +84,8 @@ function nextOf(row: SandboxRow, report: ObservedSandbox | undefined): Next | un
   return {
     state: report.state,
     step: report.step,
-    // Why the budget or a person stopped it stays readable while it rests.
-    reason: report.reason ?? (report.state === 'stopped' && row.stopped_by !== null ? row.reason : null),
+    // Why it shall rest stays readable, also while reports from before are still coming in.
+    reason: report.reason ?? (row.desired === 'stopped' ? row.reason : null),
     ready: report.ready,
     restarts: report.restarts,
     observed_generation: report.generation,

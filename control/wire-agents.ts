@@ -67,7 +67,7 @@ const reconcilers: Record<string, { everyMs: number; run: Reconcile; woken: bool
   sweep: { everyMs: 10_000, run: sweep, woken: true },
   budgets: { everyMs: 30_000, run: enforceBudgets, woken: true },
   expire: { everyMs: 1_000, run: expireSandboxes, woken: false },
-  hosts: { everyMs: 10_000, run: markUnreachable, woken: false },
+  hosts: { everyMs: 5_000, run: markUnreachable, woken: false },
   counters: { everyMs: 3_600_000, run: ({ db }) => removeOldCounters(db), woken: false },
 }
 

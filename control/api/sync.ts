@@ -49,7 +49,7 @@ function mountHostSync(app: App<Caller>, deps: SyncDeps): void {
     internalOnly(deps.internalTokens, 'host'),
     async ({ body, signal }) => {
       const { name, version, drivers, capacity, registries } = body
-      const host = await upsertHost(db, { name, version, drivers, capacity, registries })
+      const host = await upsertHost(db, { name, version, drivers, capacity, registries }, deps.clock())
       await ensureBuilds(db, host.id, builtInTemplates)
       const seen = await storeObserved(db, host.id, body.sandboxes, deps.clock())
       let built = false

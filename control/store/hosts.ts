@@ -1,5 +1,4 @@
 import type { Selectable } from 'kysely'
-import { sql } from 'kysely'
 import { newId } from '../../contract/ids.ts'
 import { json } from './db.ts'
 import type { Db } from './db.ts'
@@ -9,14 +8,14 @@ export type HostRow = Selectable<HostsTable>
 export type HostReport = Pick<HostRow, 'name' | 'version' | 'drivers' | 'capacity' | 'registries'>
 
 /** A host introduces itself by name; the same name is the same host. */
-export async function upsertHost(db: Db, report: HostReport): Promise<HostRow> {
+export async function upsertHost(db: Db, report: HostReport, now: Date): Promise<HostRow> {
   const values = {
     name: report.name,
     version: report.version,
     drivers: json(report.drivers),
     capacity: json(report.capacity),
     registries: json(report.registries),
-    last_seen_at: sql<Date>`now()`,
+    last_seen_at: now,
   }
   return db
     .insertInto('hosts')
