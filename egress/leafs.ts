@@ -1,3 +1,4 @@
+import 'reflect-metadata'
 import { createPrivateKey, generateKeyPair, randomBytes, type KeyObject } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { promisify } from 'node:util'

@@ -9,7 +9,7 @@ const laxFlags = [
   '--use-env-proxy',
   '--inspect',
 ]
-const laxVariables = ['NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_USE_ENV_PROXY', 'NODE_EXTRA_CA_CERTS', 'SSLKEYLOGFILE']
+const laxVariables = ['NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_USE_ENV_PROXY', 'SSLKEYLOGFILE']
 
 /**
  * Refuses to start under options of Node that would make requests readable in two ways, verification weaker, or secrets
