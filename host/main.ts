@@ -2,13 +2,14 @@ import { mkdirSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
-import { ConfigError, readConfig } from '../lib/config.ts'
+import { readConfig } from '../lib/config.ts'
 import { readCredential } from '../lib/credentials.ts'
 import { announceReady, untilStopped } from '../lib/lifecycle.ts'
 import { createLog, type Log } from '../lib/log.ts'
 import { loop } from '../lib/loop.ts'
 import { HostConfig } from './config.ts'
 import type { Driver } from './driver.ts'
+import { fakeDriver } from './drivers/fake.ts'
 import { ociDriver } from './drivers/oci/driver.ts'
 import { openIdentity } from './identity.ts'
 import { readCapacity, readMachineRegistries } from './machine.ts'
@@ -158,7 +159,7 @@ async function makeDriver(config: HostConfig, log: Log): Promise<Driver & Partia
         log,
       })
     case 'fake':
-      throw new ConfigError('the fake driver is not there yet')
+      return fakeDriver()
   }
 }
 
