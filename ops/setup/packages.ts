@@ -18,6 +18,7 @@ export const systemPackages: readonly SystemPackage[] = [
   { name: 'crun', why: 'starts sandboxes', anyOf: ['crun', 'runc'], neededBy: 'run' },
   { name: 'nftables', why: 'keeps sandboxes behind the egress gate', anyOf: ['nft'], neededBy: 'run' },
   { name: 'iproute2', why: "makes the sandboxes' links", anyOf: ['ip'], neededBy: 'run' },
+  { name: 'catatonit', why: 'is the first process of every sandbox', anyOf: ['catatonit'], neededBy: 'run' },
   { name: 'conntrack', why: 'cuts flows that are no longer allowed', anyOf: ['conntrack'], neededBy: 'run' },
   { name: 'mmdebstrap', why: 'builds the base template', anyOf: ['mmdebstrap'], neededBy: 'run' },
   { name: 'uidmap', why: 'gives each sandbox its own range of user ids', anyOf: ['newuidmap'], neededBy: 'run' },
