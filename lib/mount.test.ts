@@ -8,7 +8,8 @@ import { SlopboxError } from '../contract/errors.ts'
 import { route, stream } from '../contract/route.ts'
 import type { Log } from './log.ts'
 import { createApp, mount, mountFetch, mountStream } from './mount.ts'
-import type { App, Claim } from './mount.ts'
+import type { App } from './mount.ts'
+import type { Claim } from './replies.ts'
 
 const echo = route({
   id: 'echo',

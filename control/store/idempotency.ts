@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { SealedSecret } from '../../contract/sync.ts'
-import type { ReplyStore } from '../../lib/mount.ts'
+import type { ReplyStore } from '../../lib/replies.ts'
 import { seal, unseal } from '../seal.ts'
 import { json } from './db.ts'
 import type { Db } from './db.ts'
