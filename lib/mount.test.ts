@@ -121,6 +121,17 @@ test('what does not fit is refused with the place and the limit, and never with 
   }
 })
 
+test('a request id of the gateway is kept, anything else in its place is not', async () => {
+  mountEcho()
+  for (const [given, kept] of [
+    ['rq0123456789abcdef', true],
+    ['rq<script>', false],
+  ] as const) {
+    const { body } = await post({ body: {}, headers: { 'x-slopbox-request-id': given } })
+    assert.equal((body as { error: { requestId: string } }).error.requestId === given, kept)
+  }
+})
+
 test('a body above the limit is too large', async () => {
   mount(app, echo, async () => assert.fail('the handler was called'), { bodyLimit: 100 })
   const answer = await post({ body: { text: 'x'.repeat(200) } })

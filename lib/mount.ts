@@ -56,7 +56,7 @@ export interface AppOptions<C> {
 export function createApp<C>(options: AppOptions<C>): App<C> {
   const server = fastify({
     logger: false,
-    genReqId: () => newId('request'),
+    genReqId: ({ headers }) => givenRequestId(headers) ?? newId('request'),
     bodyLimit: 1024 * 1024,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
@@ -202,6 +202,12 @@ function mountJson<R extends Route, A, C>(
       return await handle(input as Input<R> & Context<A>, reply)
     },
   })
+}
+
+/** The id under which the gateway has logged the request already; it lets no client set this header. */
+function givenRequestId(headers: IncomingHttpHeaders): string | undefined {
+  const given = headers['x-slopbox-request-id']
+  return typeof given === 'string' && /^rq[a-z0-9]{16}$/.test(given) ? given : undefined
 }
 
 const callers = new WeakMap<FastifyRequest, unknown>()
