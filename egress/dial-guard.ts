@@ -25,6 +25,8 @@ export interface DialGuardOptions {
   allowed: () => readonly Range[]
   context: () => SecureContext
   own?: () => readonly Address[]
+  /** How to open a connection to a literal address; tests lead it elsewhere. */
+  connect?: (address: string, port: number) => Socket
   timeouts?: { resolveMs: number; connectMs: number; tlsMs: number }
 }
 
@@ -61,7 +63,7 @@ export function createDial(options: DialGuardOptions): Dial {
       ? answers.flatMap((text) => parseAddress(text) ?? [])
       : judge(host.text, answers, { allowed: options.allowed(), own: own() })
     if (addresses.length === 0) throw new DialError('unresolvable', `${host.text} has no address`)
-    const socket = await connectFirst(addresses, request, connectMs)
+    const socket = await connectFirst(addresses, request, connectMs, options.connect ?? connectLiteral)
     return request.tls ? await secure(socket, request, options.context(), tlsMs) : socket
   }
 }
@@ -101,13 +103,18 @@ async function resolveWithin(resolve: Resolve, name: string, ms: number): Promis
 }
 
 /** IPv4 first; each further address gets its turn within the common time. */
-async function connectFirst(addresses: readonly Address[], request: DialRequest, ms: number): Promise<Socket> {
+async function connectFirst(
+  addresses: readonly Address[],
+  request: DialRequest,
+  ms: number,
+  open: (address: string, port: number) => Socket,
+): Promise<Socket> {
   const ordered = addresses.toSorted((a, b) => a.family - b.family).slice(0, 4)
   const share = Math.ceil(ms / ordered.length)
   let last: unknown
   for (const address of ordered) {
     try {
-      return await connectTo(formatAddress(address), request, share)
+      return await connectTo(formatAddress(address), request, share, open)
     } catch (error) {
       last = error
       if (request.signal.aborted) break
@@ -116,10 +123,18 @@ async function connectFirst(addresses: readonly Address[], request: DialRequest,
   throw new DialError('connect_failed', `${request.host.text}:${request.port} does not answer`, last)
 }
 
-function connectTo(address: string, { port, signal }: DialRequest, ms: number): Promise<Socket> {
+/** The address is a literal, so nothing here resolves names. */
+const connectLiteral = (address: string, port: number): Socket =>
+  connect({ host: address, port, allowHalfOpen: true, noDelay: true })
+
+function connectTo(
+  address: string,
+  { port, signal }: DialRequest,
+  ms: number,
+  open: (address: string, port: number) => Socket,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    // A literal address: nothing below this line resolves names.
-    const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true })
+    const socket = open(address, port)
     const give = (error: Error): void => {
       cleanUp()
       socket.on('error', () => {}).destroy()

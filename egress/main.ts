@@ -11,7 +11,7 @@ import { createLog, type Log } from '../lib/log.ts'
 import { callSocket } from '../lib/socket-client.ts'
 import { openSpool } from '../lib/spool.ts'
 import { EgressConfig } from './config.ts'
-import { createDial, systemResolve, type Resolve } from './dial-guard.ts'
+import { createDial, systemResolve, type DialGuardOptions, type Resolve } from './dial-guard.ts'
 import { createFlows } from './flows.ts'
 import { identifyFromFile } from './identify.ts'
 import { createLeafs } from './leafs.ts'
@@ -36,6 +36,7 @@ export interface EgressDeps {
   machineRoots: string
   log: Log
   resolve?: Resolve
+  connect?: NonNullable<DialGuardOptions['connect']>
   limits?: Partial<Limits>
   reportEveryMs?: number
 }
@@ -78,6 +79,7 @@ export async function startEgress(deps: EgressDeps): Promise<Egress> {
       resolve: deps.resolve ?? systemResolve,
       allowed: () => policies.allowed,
       context: () => context,
+      ...(deps.connect === undefined ? {} : { connect: deps.connect }),
     }),
     leafs: await createLeafs(deps.caPem, deps.caKeyPem),
     openSecret: createOpenSecret(deps.masterKey),
