@@ -76,6 +76,8 @@ export function usePages<R extends Route>(
       getNextPageParam: (last) => last.nextCursor ?? undefined,
       select: (data: InfiniteData<Page<ItemOf<R>>, string | undefined>) => data.pages.flatMap((page) => page.items),
       refetchInterval: options.every ?? false,
+      // With other filters the old rows stay until the new ones are here.
+      placeholderData: keepPreviousData,
     }),
   )
 }

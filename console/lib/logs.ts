@@ -7,17 +7,18 @@ import { tell, type Told } from './errors.ts'
 
 export interface Logs {
   lines: readonly LogLine[]
-  state: 'opening' | 'open' | 'ended' | 'failed'
+  state: 'off' | 'opening' | 'open' | 'ended' | 'failed'
   problem: Told | null
 }
 
 /** Lines kept on the page; older ones fall off. */
 const kept = 1_000
 
-/** Follows the output of an agent's process while `attempt` stays the same; a new `attempt` opens it again. */
-export function useLogs(agentId: string, attempt: number): Logs {
+/** Follows the output of an agent's process while it is `on`; a new `attempt` opens it again. */
+export function useLogs(agentId: string, on: boolean, attempt: number): Logs {
   const [logs, setLogs] = useState<Logs>({ lines: [], state: 'opening', problem: null })
   useEffect(() => {
+    if (!on) return undefined
     const leave = new AbortController()
     let waiting: LogLine[] = []
     // Output comes in bursts: it is drawn once per frame, not once per line.
@@ -41,6 +42,6 @@ export function useLogs(agentId: string, attempt: number): Logs {
     }
     void follow()
     return () => leave.abort()
-  }, [agentId, attempt])
-  return logs
+  }, [agentId, on, attempt])
+  return on ? logs : { ...logs, state: 'off', problem: null }
 }

@@ -16,7 +16,7 @@ export interface ModelPreset {
 const openai: ModelPreset = {
   id: 'openai',
   name: 'OpenAI',
-  detail: 'api.openai.com',
+  detail: 'GPT models',
   baseUrl: 'https://api.openai.com/v1',
   api: 'openai-completions',
   example: 'gpt-5-mini',
@@ -28,7 +28,7 @@ export const modelPresets: readonly ModelPreset[] = [
   {
     id: 'anthropic',
     name: 'Anthropic',
-    detail: 'api.anthropic.com',
+    detail: 'Claude models',
     baseUrl: 'https://api.anthropic.com/v1',
     api: 'anthropic-messages',
     example: 'claude-sonnet-4-5',
@@ -37,7 +37,7 @@ export const modelPresets: readonly ModelPreset[] = [
   {
     id: 'openrouter',
     name: 'OpenRouter',
-    detail: 'openrouter.ai',
+    detail: 'Many models',
     baseUrl: 'https://openrouter.ai/api/v1',
     api: 'openai-completions',
     example: 'anthropic/claude-sonnet-4.5',
@@ -46,7 +46,7 @@ export const modelPresets: readonly ModelPreset[] = [
   {
     id: 'ollama',
     name: 'Ollama',
-    detail: 'your own machine',
+    detail: 'Your machine',
     baseUrl: 'http://127.0.0.1:11434/v1',
     api: 'openai-completions',
     example: 'qwen3:8b',
@@ -55,7 +55,7 @@ export const modelPresets: readonly ModelPreset[] = [
   {
     id: 'custom',
     name: 'Custom',
-    detail: 'any compatible endpoint',
+    detail: 'Any endpoint',
     baseUrl: '',
     api: 'openai-completions',
     example: 'model-name',

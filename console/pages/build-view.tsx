@@ -7,7 +7,7 @@ export function BuildView({ progress }: { progress: BuildProgress }) {
   return (
     <div className="flex flex-col gap-2 pt-1">
       <div className="flex items-baseline justify-between gap-3 text-xs text-ink-2">
-        <span className="truncate">{title}</span>
+        <span className="truncate first-letter:uppercase">{title}</span>
         <span className="shrink-0 text-ink-3 tabular">
           {step} of {steps}
         </span>

@@ -3,7 +3,9 @@ import { listAudit, type AuditRecord } from '../../contract/egress.ts'
 import { usePages } from '../lib/api.ts'
 import { denyTexts } from '../lib/denials.ts'
 import { formatAgo, formatBytes, formatTime } from '../lib/format.ts'
+import { Link } from '../lib/link.tsx'
 import { Loaded } from '../lib/loaded.tsx'
+import { paths } from '../lib/paths.ts'
 import { useNow } from '../lib/now.ts'
 import { useFilters } from '../lib/search.ts'
 import { Badge } from '../ui/badge.tsx'
@@ -63,7 +65,12 @@ export function Decisions({ agentId }: { agentId?: string }) {
             />
           ) : (
             <>
-              <Table caption="Decisions, newest first" columns={columns(now)} rows={items} rowKey={(row) => row.id} />
+              <Table
+                caption="Decisions, newest first"
+                columns={columns(now, agentId === undefined)}
+                rows={items}
+                rowKey={(row) => row.id}
+              />
               {records.hasNextPage && (
                 <div className="flex justify-center border-t border-line p-3">
                   <Button size="sm" busy={records.isFetchingNextPage} onClick={() => void records.fetchNextPage()}>
@@ -79,7 +86,20 @@ export function Decisions({ agentId }: { agentId?: string }) {
   )
 }
 
-const columns = (now: number): readonly Column<AuditRecord>[] => [
+const whoColumn: Column<AuditRecord> = {
+  title: 'Who',
+  wide: true,
+  cell: (row) =>
+    row.agentId === null ? (
+      <code className="font-mono text-xs text-ink-2">{row.userId ?? row.actor ?? row.source}</code>
+    ) : (
+      <Link to={paths.agent(row.agentId, 'network')} className="font-mono text-xs text-accent hover:underline">
+        {row.agentId}
+      </Link>
+    ),
+}
+
+const columns = (now: number, everyone: boolean): readonly Column<AuditRecord>[] => [
   {
     title: 'Decision',
     cell: (row) => (
@@ -95,12 +115,17 @@ const columns = (now: number): readonly Column<AuditRecord>[] => [
       </div>
     ),
   },
+  ...(everyone ? [whoColumn] : []),
   { title: 'Kind', wide: true, cell: (row) => <span className="text-ink-2">{row.kind}</span> },
   {
     title: 'Traffic',
     wide: true,
     right: true,
-    cell: (row) => <span className="text-ink-2 tabular">{formatBytes(row.bytesIn + row.bytesOut)}</span>,
+    cell: (row) => (
+      <span className="whitespace-nowrap text-ink-2 tabular">
+        {row.bytesIn + row.bytesOut === 0 ? '–' : formatBytes(row.bytesIn + row.bytesOut)}
+      </span>
+    ),
   },
   {
     title: 'When',

@@ -25,6 +25,6 @@ export const dismissToast = (id: number): void => change(toasts.filter((toast) =
 /** `forMs`: how long it stays; null: until it is dismissed. */
 export function pushToast(toast: Omit<Toast, 'id'>, forMs: number | null): void {
   const id = nextId++
-  change([...toasts.slice(-3), { ...toast, id }])
+  change([...toasts.slice(-2), { ...toast, id }])
   if (forMs !== null) setTimeout(() => dismissToast(id), forMs)
 }

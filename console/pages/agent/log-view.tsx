@@ -1,16 +1,32 @@
 import { useLayoutEffect, useRef, useState } from 'react'
 import type { Agent } from '../../../contract/agents.ts'
+import { whyNot } from '../../../core/sandbox-state.ts'
 import { useLogs } from '../../lib/logs.ts'
 import { Badge } from '../../ui/badge.tsx'
 import { Button } from '../../ui/button.tsx'
 import { cn } from '../../ui/cn.ts'
 import { Notice } from '../../ui/states.tsx'
 
-const words = { opening: 'Connecting', open: 'Live', ended: 'Ended', failed: 'Disconnected' } as const
+const words = {
+  off: 'Not running',
+  opening: 'Connecting',
+  open: 'Live',
+  ended: 'Ended',
+  failed: 'Disconnected',
+} as const
+
+const empty = {
+  off: 'Output appears here while the agent runs.',
+  opening: 'Waiting for output…',
+  open: 'No output yet.',
+  ended: 'No output.',
+  failed: 'No output.',
+} as const
 
 export function LogView({ agent }: { agent: Agent }) {
   const [attempt, setAttempt] = useState(0)
-  const logs = useLogs(agent.id, attempt)
+  const on = agent.sandbox !== null && whyNot('reach', agent.sandbox.state) === undefined
+  const logs = useLogs(agent.id, on, attempt)
   const box = useRef<HTMLDivElement>(null)
   // Follows the end only while the reader is there; scrolling up holds the view.
   const atEnd = useRef(true)
@@ -51,7 +67,7 @@ export function LogView({ agent }: { agent: Agent }) {
         className="h-80 overflow-auto rounded-b-xl px-4 py-3 font-mono text-xs leading-relaxed -outline-offset-2 sm:px-5"
       >
         {logs.lines.length === 0 ? (
-          <p className="text-ink-3">{logs.state === 'opening' ? 'Waiting for output…' : 'No output yet.'}</p>
+          <p className="text-ink-3">{empty[logs.state]}</p>
         ) : (
           logs.lines.map((line, index) => (
             <div key={`${line.at}${index}`} className="flex gap-3">

@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react'
 import type { Agent } from '../../../contract/agents.ts'
-import { getTemplate } from '../../../contract/templates.ts'
+import { listTemplates } from '../../../contract/templates.ts'
 import { useApi } from '../../lib/api.ts'
 import { formatDuration } from '../../lib/format.ts'
 import { stepTexts } from '../../lib/states.ts'
@@ -75,8 +75,10 @@ function StepRow(props: { progress: StepProgress; last: boolean; children: React
   )
 }
 
+/** The build of the template, or of the one below it that has to be there first. */
 function TemplateProgress({ name }: { name: string }) {
-  const template = useApi(getTemplate, { params: { name } }, { every: 1_500 })
-  if (template.data?.progress == null) return null
-  return <BuildView progress={template.data.progress} />
+  const templates = useApi(listTemplates, {}, { every: 1_500 })
+  const building = (templates.data?.items ?? []).filter((one) => one.state === 'building' && one.progress !== null)
+  const shown = building.find((one) => one.name === name) ?? building[0]
+  return shown?.progress == null ? null : <BuildView progress={shown.progress} />
 }
