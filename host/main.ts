@@ -12,6 +12,7 @@ import type { Driver } from './driver.ts'
 import { fakeDriver } from './drivers/fake.ts'
 import { ociDriver } from './drivers/oci/driver.ts'
 import { openIdentity } from './identity.ts'
+import { openKnownRegistries } from './known-registries.ts'
 import { readCapacity, readMachineRegistries } from './machine.ts'
 import { UntoldReadings } from './readings.ts'
 import { createReconciler } from './reconcile.ts'
@@ -46,18 +47,24 @@ export async function startHost(deps: HostDeps): Promise<AsyncDisposable> {
   const now = deps.now ?? Date.now
   const random = deps.random ?? Math.random
   mkdirSync(dataDirectory, { recursive: true })
-  const [capacity, registries] = await Promise.all([readCapacity(dataDirectory), deps.registries()])
   const identity = openIdentity(join(dataDirectory, 'host-id'))
   const untold = new UntoldReadings()
   const parts: { sync?: Sync; wake?: () => void } = {}
   const onChange = (): void => parts.sync?.changed()
   const wake = (): void => parts.wake?.()
 
+  const capacity = await readCapacity(dataDirectory)
+  const registries = await openKnownRegistries({
+    path: join(dataDirectory, 'registries.json'),
+    read: deps.registries,
+    onChange,
+    log,
+  })
   const usage = createUsage({ driver, directory: join(dataDirectory, 'usage'), now, log, onChange })
   const templates = createTemplates({
     driver,
     directory: join(dataDirectory, 'templates'),
-    registries: deps.registries,
+    registries: () => registries.refresh(),
     now,
     log,
     onChange,
@@ -74,7 +81,7 @@ export async function startHost(deps: HostDeps): Promise<AsyncDisposable> {
     version: deps.version,
     drivers: [{ name: driver.name, isolations: [...driver.isolations] }],
     capacity,
-    registries: [...registries.hosts],
+    registries: [...registries.current().hosts],
     sandboxes: reconciler.observed(),
     templates: templates.observed(),
     readings: untold.select(usage.readings()),

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { silentLog } from '../lib/log.ts'
+import { openKnownRegistries } from './known-registries.ts'
 import {
   parseDeb822,
   parseOneLine,
@@ -9,6 +11,7 @@ import {
   readRegistries,
   selectAptSources,
   selectNpmConfig,
+  type Registries,
 } from './registries.ts'
 import { temporary } from './testing.ts'
 
@@ -151,4 +154,25 @@ test('a whole machine: hosts once each, with the port where it is not the usual 
 test('a machine that is neither Debian nor Ubuntu has no package sources', () => {
   using root = temporary()
   assert.deepEqual(readRegistries(root.path, {}), { hosts: [], codename: '', apt: [], npmrc: '' })
+})
+
+test('a second start goes on with the registries found before, and a change is noticed', async () => {
+  using directory = temporary()
+  const path = join(directory.path, 'registries.json')
+  const found = (host: string): Registries => ({ hosts: [host], codename: 'bookworm', apt: [], npmrc: '' })
+  const open = (read: () => Promise<Registries>, onChange = () => {}) =>
+    openKnownRegistries({ path, read, onChange, log: silentLog })
+  const first = await open(async () => found('a.test'))
+  assert.deepEqual(first.current().hosts, ['a.test'])
+  const slow = Promise.withResolvers<Registries>()
+  const changed = Promise.withResolvers<void>()
+  const second = await open(() => slow.promise, changed.resolve)
+  assert.deepEqual(second.current().hosts, ['a.test'])
+  slow.resolve(found('b.test'))
+  await changed.promise
+  assert.deepEqual(second.current().hosts, ['b.test'])
+  await assert.rejects(
+    open(() => Promise.reject(new Error('no'))).then((known) => known.refresh()),
+    /no/,
+  )
 })

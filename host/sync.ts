@@ -60,7 +60,7 @@ export function startSync(deps: SyncDeps): Sync {
     const report = deps.report()
     const replacedBy = new AbortController()
     const replace = (): void => {
-      const wait = backOffMs(replaced, settleBackOff) - (performance.now() - sentAt)
+      const wait = Math.max(0, backOffMs(replaced, settleBackOff) - (performance.now() - sentAt))
       void pause(wait, stop.signal).then(() => replacedBy.abort())
     }
     held.signal.addEventListener('abort', replace, { once: true })
