@@ -66,7 +66,7 @@ const gateway = await startGateway()
 after(() => gateway[Symbol.asyncDispose]())
 const dialled: { sandboxId: string; port: number }[] = []
 const control = await startTestControl({
-  dialSandbox: async (sandboxId, port) => {
+  dialSandbox: async ({ sandboxId }, port) => {
     dialled.push({ sandboxId, port })
     return connect(gateway.port, '127.0.0.1')
   },

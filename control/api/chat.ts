@@ -22,18 +22,20 @@ export interface ChatDeps {
   db: Db
   domain: string
   /** Connects to a port of a sandbox. Throws `upstream_failed` when nobody listens there. */
-  dialSandbox: (sandboxId: string, port: number, signal: AbortSignal) => Promise<Duplex>
+  dialSandbox: (place: { hostId: string; sandboxId: string }, port: number, signal: AbortSignal) => Promise<Duplex>
 }
 
 /** Through the gateway's internal socket, as the tunnel to the host ends there. */
 export function dialThroughGateway(gateway: { socketPath: string; token: string }): ChatDeps['dialSandbox'] {
-  return (sandboxId, port, signal) =>
+  return ({ hostId, sandboxId }, port, signal) =>
     requestUpgrade({
       socketPath: gateway.socketPath,
       path: '/internal/dial',
       protocol: 'slopbox-dial',
       headers: {
         authorization: `Bearer ${gateway.token}`,
+        'x-slopbox-host': hostId,
+        'x-slopbox-host': hostId,
         'x-slopbox-sandbox': sandboxId,
         'x-slopbox-port': String(port),
       },
@@ -90,7 +92,8 @@ async function reach(deps: ChatDeps, caller: Caller, agentId: string): Promise<D
     })
   const reason = whyNot('reach', sandbox.state)
   if (reason !== undefined) throw new SlopboxError('wrong_state', reason, { hint: nextStep('reach', sandbox.state) })
-  if (!sandbox.ready)
+  const hostId = sandbox.host_id
+  if (!sandbox.ready || hostId === null)
     throw new SlopboxError('wrong_state', `agent ${agentId} is still starting`, { hint: 'Wait until it runs.' })
-  return (port, signal) => deps.dialSandbox(sandbox.id, port, signal)
+  return (port, signal) => deps.dialSandbox({ hostId, sandboxId: sandbox.id }, port, signal)
 }
