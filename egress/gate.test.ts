@@ -15,7 +15,7 @@ async function tunnel(world: World, target: string): Promise<{ socket: Socket; h
   return { socket, head }
 }
 
-function handshake(socket: Socket, servername: string | undefined, ca: string): Promise<TLSSocket> {
+function handshake(socket: Socket, servername: string | undefined, ca: string | string[]): Promise<TLSSocket> {
   const tls = connectTls({
     socket,
     ca,
@@ -36,14 +36,14 @@ const ways: Record<string, (world: World, host: string) => Promise<string>> = {
     return await readAll(socket)
   },
   'transparent tls': async (world, host) => {
-    const tls = await handshake(world.dial('tls'), host, world.rootPem + world.caPem)
+    const tls = await handshake(world.dial('tls'), host, [world.rootPem, world.caPem])
     tls.write(get(host))
     return await readAll(tls)
   },
   'connect + tls': async (world, host) => {
     const { socket, head } = await tunnel(world, `${host}:443`)
     if (!head.startsWith('HTTP/1.1 200')) return head
-    const tls = await handshake(socket, host, world.rootPem + world.caPem)
+    const tls = await handshake(socket, host, [world.rootPem, world.caPem])
     tls.write(get(host))
     return await readAll(tls)
   },

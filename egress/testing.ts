@@ -329,6 +329,7 @@ export async function readAll(socket: Socket): Promise<string> {
     socket.on('error', () => {})
     socket.once('close', () => resolve(Buffer.concat(chunks).toString('latin1')))
     socket.once('end', () => socket.end())
+    socket.resume()
   })
 }
 
