@@ -11,7 +11,7 @@ import { testUsage } from './test.ts'
 
 const machine: Record<string, { usage: string; what: string }> = {
   up: { usage: upUsage, what: 'set up what is missing and run the system; Ctrl-C stops it' },
-  down: { usage: downUsage, what: 'stop it; running sandboxes stay' },
+  down: { usage: downUsage, what: 'stop it; running sandboxes stay, --wipe removes everything' },
   status: { usage: statusUsage, what: 'what runs, how big it is, what it serves' },
   doctor: { usage: doctorUsage, what: 'what this machine can do, what is missing, how to get it' },
   logs: { usage: logsUsage, what: 'logs of the processes' },

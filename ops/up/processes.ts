@@ -86,6 +86,8 @@ function service(
       PATH: path,
       LANG: 'C.UTF-8',
       NODE_ENV: 'production',
+      // Stripped and compiled code is kept between starts: a third of the start, and memory of the compiler saved.
+      NODE_COMPILE_CACHE: join(places.own(name), 'compile-cache'),
       ...settings.machine,
       SLOPBOX_LOG_LEVEL: settings.logLevel,
       SLOPBOX_CREDENTIALS: join(places.own(name), 'credentials'),
