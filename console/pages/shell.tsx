@@ -1,4 +1,4 @@
-import { Navigate, Outlet, useLocation } from '@tanstack/react-router'
+import { Outlet, useLocation, useNavigate } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import type { Me } from '../../contract/people.ts'
 import { getMe } from '../../contract/people.ts'
@@ -18,8 +18,9 @@ export function Shell() {
   const location = useLocation()
   useLive(me.data !== undefined)
   useFocusOnArrival(location.pathname)
-  if (isCode(me.error, 'unauthenticated'))
-    return <Navigate to={paths.signIn()} search={{ to: location.href } as never} replace />
+  const signedOut = isCode(me.error, 'unauthenticated')
+  useSignInFirst(signedOut)
+  if (signedOut) return null
   if (me.data === undefined)
     return (
       <main className="grid min-h-dvh place-items-center">
@@ -46,6 +47,16 @@ export function Shell() {
       </main>
     </div>
   )
+}
+
+/** Leads to the sign-in page and, after it, back to where the reader was. Once: the address changes while it does. */
+function useSignInFirst(signedOut: boolean): void {
+  const navigate = useNavigate()
+  useEffect(() => {
+    if (!signedOut) return
+    const { pathname, search } = window.location
+    void navigate({ to: paths.signIn(), search: { to: pathname + search } as never, replace: true })
+  }, [signedOut, navigate])
 }
 
 /** After going to another page the focus is at its beginning; changing a tab of the same page leaves it where it is. */
