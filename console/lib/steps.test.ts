@@ -21,5 +21,12 @@ test('before the first report the first step is under way', () => {
 })
 
 test('a step whose time is unknown is still done', () => {
-  assert.deepEqual(stepsOf('booting', { createdMs: 30 })[0], { step: 'placing', state: 'done', ms: null })
+  assert.deepEqual(stepsOf('creating', { templateMs: 30 })[0], { step: 'placing', state: 'done', ms: null })
+})
+
+test('a sandbox that is started again has only the steps that are left', () => {
+  assert.deepEqual(stepsOf('waiting', {}), [
+    { step: 'booting', state: 'done', ms: null },
+    { step: 'waiting', state: 'now', ms: null },
+  ])
 })
