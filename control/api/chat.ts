@@ -35,7 +35,6 @@ export function dialThroughGateway(gateway: { socketPath: string; token: string 
       headers: {
         authorization: `Bearer ${gateway.token}`,
         'x-slopbox-host': hostId,
-        'x-slopbox-host': hostId,
         'x-slopbox-sandbox': sandboxId,
         'x-slopbox-port': String(port),
       },
