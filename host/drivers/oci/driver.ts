@@ -19,6 +19,7 @@ import { moveLayer } from './layers.ts'
 import { OutputLog } from './logs.ts'
 import { Network } from './network.ts'
 import type { NetworkOptions } from './network.ts'
+import { whyNoOci } from './probe.ts'
 import { Sandbox } from './sandbox.ts'
 import type { Machine } from './sandbox.ts'
 import { Slots } from './slots.ts'
@@ -36,6 +37,11 @@ export interface OciOptions extends NetworkOptions {
 
 /** Sandboxes as containers of an OCI runtime on this machine. Disposing leaves running sandboxes as they are. */
 export async function ociDriver(options: OciOptions): Promise<OciDriver> {
+  const lack = whyNoOci(options.runtime)
+  if (lack !== undefined)
+    throw new SlopboxError('unavailable', `sandboxes cannot run: ${lack}`, {
+      hint: '`slopbox doctor` tells what to install.',
+    })
   const layout = layoutOf(options.instance, options.dataDir)
   await makeLayout(layout)
   const authorities = join(options.dataDir, 'authorities')

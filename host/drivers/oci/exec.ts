@@ -38,7 +38,8 @@ export async function startExec(options: ExecOptions): Promise<Execution> {
   const request = { ...options.request, env: { ...options.request.env, [marker]: tag } }
   await writeFile(file, JSON.stringify(processConfig(request, options.power)), { mode: 0o600 })
   const args = ['--root', options.runtimeRoot, 'exec', '--process', file, '--pid-file', pidFile, options.id]
-  const child = spawn(options.runtime, args, { env: toolEnv, stdio: ['pipe', 'pipe', 'pipe'] })
+  // A session of its own: crun's command stays in the process group of its caller, which must not be ours.
+  const child = spawn(options.runtime, args, { env: toolEnv, stdio: ['pipe', 'pipe', 'pipe'], detached: true })
   const head = new Head()
   child.stderr.pipe(head)
   // A command that does not read its input closes the pipe; that is no failure of ours.
@@ -105,12 +106,18 @@ function outcome(
   return { code, signal: null }
 }
 
+/** Signals the command's process group as far as it lives in the sandbox: the runtime itself may be in the same group. */
 async function signalGroup(cgroup: SandboxCgroup, pid: number, signal: NodeJS.Signals): Promise<void> {
-  if (!(await cgroup.holds(pid))) return
+  const group = await groupOf(pid)
+  if (group === undefined || !(await cgroup.holds(pid))) return
+  for (const candidate of await cgroup.processes()) {
+    if (candidate === pid || (await groupOf(candidate)) === group) killProcess(candidate, signal)
+  }
+}
+
+async function groupOf(pid: number): Promise<number | undefined> {
   const stat = await readIfThere(`/proc/${pid}/stat`)
-  const group = Number(stat?.slice(stat.lastIndexOf(')')).split(' ')[3])
-  // Its own group, never another: that would be one of ours.
-  killProcess(group === pid ? -pid : pid, signal)
+  return stat === undefined ? undefined : Number(stat.slice(stat.lastIndexOf(')')).split(' ')[3])
 }
 
 /** Kills the command and everything it started, again until nothing of it is left. */
