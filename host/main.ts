@@ -15,7 +15,7 @@ import { openIdentity } from './identity.ts'
 import { openKnownRegistries } from './known-registries.ts'
 import { readCapacity, readMachineRegistries } from './machine.ts'
 import { UntoldReadings } from './readings.ts'
-import { createReconciler } from './reconcile.ts'
+import { Reconciler } from './reconcile.ts'
 import { openRecords } from './records.ts'
 import type { Registries } from './registries.ts'
 import { startSync, type HostReport, type Sync } from './sync.ts'
@@ -74,7 +74,7 @@ export async function startHost(deps: HostDeps): Promise<AsyncDisposable> {
   const records = openRecords(join(dataDirectory, 'records'), (id, error) =>
     log.warn({ sandboxId: id, err: error }, 'record is unreadable: the sandbox is started anew'),
   )
-  const reconciler = createReconciler({ driver, templates, records, usage, now, log, onChange, wake })
+  const reconciler = new Reconciler({ driver, templates, records, usage, now, log, onChange, wake })
 
   const report = (): HostReport => ({
     name: deps.name,
@@ -122,7 +122,7 @@ export async function startHost(deps: HostDeps): Promise<AsyncDisposable> {
         usage.accepted((reading) => untold.has(reading))
       },
       onAway: () => untold.forget(),
-      hasSandboxes: () => reconciler.observed().length > 0,
+      hasSandboxes: () => reconciler.wanted() > 0,
       log,
       random,
     }),

@@ -36,7 +36,7 @@ export class ReadyWatches {
   /** Begins to ask; `onReady` is called once. A watch of an earlier run ends. */
   start(want: DesiredSandbox, run: string | null, onReady: () => void): void {
     if (want.spec.ready === null || this.watching(want.id, run)) return
-    this.stop(want.id, false)
+    this.stop(want.id)
     const watch: Watch = { run, stop: new AbortController(), late: null }
     this.#watches.set(want.id, watch)
     void this.#ask(want, watch).then((ready) => {
@@ -46,9 +46,7 @@ export class ReadyWatches {
     })
   }
 
-  /** Stops asking, unless `keep`: a late one goes on, because what is late may still come up. */
-  stop(id: string, keep: boolean): void {
-    if (keep) return
+  stop(id: string): void {
     this.#watches.get(id)?.stop.abort()
     this.#watches.delete(id)
   }

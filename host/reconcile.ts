@@ -13,10 +13,10 @@ import { Slots } from '../lib/slots.ts'
 import type { z } from 'zod'
 import type { Driver, Observed } from './driver.ts'
 import { hashOf } from './hash.ts'
-import { healthyRunMs, planNext, type Report, type Verb } from './plan.ts'
+import { healthyRunMs, planNext, type Next, type Report, type Verb } from './plan.ts'
 import { ReadyWatches } from './ready-watch.ts'
 import type { Records } from './records.ts'
-import { createVerbs, filesHash, specHash, type UsageSampler } from './verbs.ts'
+import { createVerbs, filesHash, specHash, type UsageSampler, type Verbs } from './verbs.ts'
 import type { TemplateRoots } from './templates.ts'
 
 export interface ReconcileDeps {
@@ -32,20 +32,9 @@ export interface ReconcileDeps {
   wake: () => void
 }
 
-export interface Reconciler extends AsyncDisposable {
-  /** Takes over an answer of control; each counts as one sighting of sandboxes nobody knows. */
-  setDesired(desired: readonly DesiredSandbox[]): void
-  /** One round: begins what is to be done and returns without waiting for it. */
-  tick(): Promise<void>
-  /** Resolves when nothing is under way. */
-  idle(): Promise<void>
-  observed(): z.infer<typeof ObservedSandbox>[]
-  /** Of the desired sandboxes as last seen; undefined when control wants none by this id. */
-  stateOf(id: string): Report['state'] | undefined
-}
-
 interface Status {
-  report: Report
+  /** Null until it was first looked at: a host that comes back says nothing before it knows. */
+  report: Report | null
   destroyed: boolean
   crashedAt: number | null
   failure: { reason: string; attempts: number; retryAt: number; want: string } | null
@@ -58,202 +47,244 @@ const retryBackOff = { firstMs: 1_000, maxMs: 120_000 }
 /** Verbs one sandbox may need in a row; more means that two rules disagree. */
 const maxVerbsInARow = 10
 
-export function createReconciler(deps: ReconcileDeps): Reconciler {
-  const { driver, records } = deps
-  const queue = new KeyedQueue()
-  const slots = new Slots(parallel)
-  const statuses = new Map<string, Status>()
-  let desired = new Map<string, DesiredSandbox>()
-  let answers = 0
+export class Reconciler implements AsyncDisposable {
+  readonly #deps: ReconcileDeps
+  readonly #queue = new KeyedQueue()
+  readonly #slots = new Slots(parallel)
+  readonly #statuses = new Map<string, Status>()
+  readonly #watches: ReadyWatches
+  readonly #verbs: Verbs
   /** Unknown sandboxes and the answer at which each was first missing. */
-  const orphans = new Map<string, number>()
-  const watches = new ReadyWatches(driver, () => {
-    deps.onChange()
-    deps.wake()
-  })
-  const verbs = createVerbs({ ...deps, watches })
+  readonly #orphans = new Map<string, number>()
+  /** Verbs under way, also past their deadline: nothing else may begin for that sandbox before they end. */
+  readonly #underWay = new Map<string, Promise<void>>()
+  #desired = new Map<string, DesiredSandbox>()
+  #answers = 0
 
-  const statusOf = (id: string): Status => {
-    const known = statuses.get(id)
-    if (known !== undefined) return known
-    const made: Status = {
-      report: { state: 'creating', step: null, reason: null, ready: false },
-      destroyed: false,
-      crashedAt: null,
-      failure: null,
+  constructor(deps: ReconcileDeps) {
+    this.#deps = deps
+    this.#watches = new ReadyWatches(deps.driver, () => {
+      deps.onChange()
+      deps.wake()
+    })
+    this.#verbs = createVerbs({ ...deps, watches: this.#watches })
+  }
+
+  /** Takes over an answer of control; each counts as one sighting of sandboxes nobody knows. */
+  setDesired(desired: readonly DesiredSandbox[]): void {
+    this.#answers += 1
+    this.#desired = new Map(desired.map((want) => [want.id, want]))
+    for (const id of this.#desired.keys()) this.#orphans.delete(id)
+    this.#deps.wake()
+  }
+
+  /** How many sandboxes control wants. */
+  wanted(): number {
+    return this.#desired.size
+  }
+
+  /** One round: begins what is to be done and returns without waiting for it. */
+  async tick(): Promise<void> {
+    if (this.#answers === 0) return
+    const have = await this.#list()
+    for (const want of this.#desired.values()) {
+      if (this.#busy(want.id)) continue
+      try {
+        if (!this.#settled(want, have.get(want.id))) this.#begin(want.id, () => this.#converge(want.id))
+      } catch (error) {
+        // A full disk, for one: it must not keep the other sandboxes from their turn.
+        this.#deps.log.error({ sandboxId: want.id, err: error }, 'sandbox cannot be looked after')
+      }
     }
-    statuses.set(id, made)
+    this.#forgetGone(have)
+    this.#sightOrphans(have)
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await this.#queue.idle()
+    await Promise.all(this.#underWay.values())
+  }
+
+  /** What control is told; a sandbox that was not looked at yet is left out. */
+  observed(): z.infer<typeof ObservedSandbox>[] {
+    return [...this.#desired.values()].flatMap((want) => {
+      const report = this.#statuses.get(want.id)?.report
+      if (report === undefined || report === null) return []
+      const { generation: last, marks, restarts } = this.#deps.records.get(want.id)
+      const generation = want.state === 'running' ? (last ?? want.generation - 1) : want.generation
+      return { id: want.id, ...report, generation, marks, restarts }
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#watches.stopAll()
+    await this.#queue.idle()
+  }
+
+  #list(): Promise<ReadonlyMap<string, Observed>> {
+    return withDeadline('listing the sandboxes', listDeadlineMs, this.#deps.driver.list())
+  }
+
+  #busy(id: string): boolean {
+    return this.#queue.busy(id) || this.#underWay.has(id)
+  }
+
+  #status(id: string): Status {
+    const known = this.#statuses.get(id)
+    if (known !== undefined) return known
+    const made: Status = { report: null, destroyed: false, crashedAt: null, failure: null }
+    this.#statuses.set(id, made)
     return made
   }
-  const show = (status: Status, report: Report): void => {
-    if (hashOf(report) === hashOf(status.report)) return
-    status.report = report
-    deps.onChange()
-  }
-  const list = (): Promise<ReadonlyMap<string, Observed>> =>
-    withDeadline('listing the sandboxes', listDeadlineMs, driver.list())
 
-  const decide = (want: DesiredSandbox, have: Observed | undefined, status: Status) => {
-    noteCrash(deps, want, have, status)
+  #show(status: Status, report: Report): void {
+    if (status.report !== null && hashOf(report) === hashOf(status.report)) return
+    status.report = report
+    this.#deps.onChange()
+  }
+
+  #decide(want: DesiredSandbox, have: Observed | undefined, status: Status): Next {
+    const { driver, records, templates, now } = this.#deps
+    noteCrash(this.#deps, want, have, status)
+    const needsTemplate = have === undefined && want.state === 'running'
     return planNext({
       want,
       have,
       record: records.get(want.id),
-      template:
-        have === undefined && want.state === 'running'
-          ? deps.templates.need(want.spec.template)
-          : { ready: true, reason: null },
+      template: needsTemplate ? templates.need(want.spec.template) : { ready: true, reason: null },
       filesHash: filesHash(want),
       specHash: specHash(want),
       canUpdate: driver.update !== undefined,
-      crashedAt: status.crashedAt ?? deps.now(),
-      lateReason: watches.lateReason(want.id, have?.startedAt ?? null),
-      now: deps.now(),
+      crashedAt: status.crashedAt ?? now(),
+      lateReason: this.#watches.lateReason(want.id, have?.startedAt ?? null),
+      now: now(),
     })
   }
 
   /** True when there is nothing to do now for this sandbox. */
-  const settled = (want: DesiredSandbox, have: Observed | undefined): boolean => {
-    const status = statusOf(want.id)
+  #settled(want: DesiredSandbox, have: Observed | undefined): boolean {
+    const status = this.#status(want.id)
     if (status.destroyed && want.state === 'destroyed') return true
-    if (status.failure !== null && status.failure.want === hashOf(want) && deps.now() < status.failure.retryAt)
-      return true
-    const next = decide(want, have, status)
-    if (next.verb !== null && !(next.verb === 'watch' && watches.watching(want.id, have?.startedAt ?? null)))
-      return false
+    const { failure } = status
+    if (failure !== null && failure.want === hashOf(want) && this.#deps.now() < failure.retryAt) return true
+    const next = this.#decide(want, have, status)
+    const watched = next.verb === 'watch' && this.#watches.watching(want.id, have?.startedAt ?? null)
+    if (next.verb !== null && !watched) return false
     status.failure = null
-    show(status, next.report)
-    atRest(want, next.report)
+    this.#show(status, next.report)
+    this.#rest(want, next.report)
     return true
   }
 
   /** A sandbox that was wanted stopped and is: its next start is a new beginning, not a restart after a crash. */
-  const atRest = (want: DesiredSandbox, report: Report): void => {
-    if (report.state !== 'running' && report.state !== 'creating') watches.stop(want.id, report.step === 'waiting')
+  #rest(want: DesiredSandbox, report: Report): void {
+    const { records } = this.#deps
+    if (report.state !== 'running' && report.state !== 'creating' && report.step !== 'waiting')
+      this.#watches.stop(want.id)
     if (want.state === 'stopped' && records.get(want.id).generation !== null)
       records.change(want.id, { generation: null, crashes: 0 })
   }
 
-  const converge = async (id: string): Promise<void> => {
+  async #converge(id: string): Promise<void> {
     for (let count = 0; count < maxVerbsInARow; count++) {
-      const want = desired.get(id)
+      const want = this.#desired.get(id)
       if (want === undefined) return
-      const have = (await list()).get(id)
-      if (settled(want, have)) return
-      const status = statusOf(id)
-      const next = decide(want, have, status)
+      const have = (await this.#list()).get(id)
+      if (this.#settled(want, have)) return
+      const status = this.#status(id)
+      const next = this.#decide(want, have, status)
       if (next.verb === null) return
-      show(status, next.report)
-      if (!(await attempt(want, have, status, next.verb))) return
+      this.#show(status, next.report)
+      if (!(await this.#attempt(want, have, status, next))) return
     }
-    deps.log.error({ sandboxId: id }, 'sandbox does not settle')
+    const want = this.#desired.get(id)
+    if (want === undefined) return
+    const stuck: Report = { state: 'error', step: null, reason: null, ready: false }
+    this.#fail(want, stuck, `it does not settle after ${maxVerbsInARow} changes`, undefined)
   }
 
-  const attempt = async (
+  /** False when the sandbox is to be left alone for now. */
+  async #attempt(
     want: DesiredSandbox,
     have: Observed | undefined,
     status: Status,
-    verb: Verb,
-  ): Promise<boolean> => {
+    { verb, report }: { verb: Verb; report: Report },
+  ): Promise<boolean> {
     try {
-      await withDeadline(sentence[verb], verbs.deadlineMs(verb, want), track(want.id, verbs.run(verb, want, have)))
-      if (verb === 'destroy') {
-        status.destroyed = true
-        show(status, { state: 'destroyed', step: null, reason: null, ready: false })
-      }
-      if (verb === 'start') status.crashedAt = null
-      status.failure = null
-      return verb !== 'destroy'
+      const work = this.#track(want.id, this.#verbs.run(verb, want, have))
+      await withDeadline('it', this.#verbs.deadlineMs(verb, want), work)
     } catch (error) {
-      const attempts = status.failure?.attempts ?? 0
-      const reason = `${sentence[verb]}: ${messageOf(error)}`
-      status.failure = {
-        reason,
-        attempts: attempts + 1,
-        retryAt: deps.now() + backOffMs(attempts, retryBackOff),
-        want: hashOf(want),
-      }
-      deps.log.warn({ sandboxId: want.id, verb, attempts, err: error }, reason)
-      show(status, withFailure(status.report, reason))
+      this.#fail(want, report, `${sentence[verb]}: ${messageOf(error)}`, error)
       return false
     }
+    if (verb === 'destroy') {
+      status.destroyed = true
+      this.#show(status, { state: 'destroyed', step: null, reason: null, ready: false })
+    }
+    if (verb === 'start') status.crashedAt = null
+    status.failure = null
+    return verb !== 'destroy'
   }
 
-  /** Verbs that outlived their deadline: nothing else may begin for that sandbox before they end. */
-  const overdue = new Map<string, Promise<void>>()
-  const track = (id: string, work: Promise<void>): Promise<void> => {
-    const end = work
-      .then(
-        () => {},
-        () => {},
-      )
-      .finally(() => {
-        if (overdue.get(id) === end) overdue.delete(id)
-      })
-    overdue.set(id, end)
+  #fail(want: DesiredSandbox, report: Report, reason: string, error: unknown): void {
+    const { log, now } = this.#deps
+    const status = this.#status(want.id)
+    const attempts = status.failure?.attempts ?? 0
+    const retryAt = now() + backOffMs(attempts, retryBackOff)
+    status.failure = { reason, attempts: attempts + 1, retryAt, want: hashOf(want) }
+    log.warn({ sandboxId: want.id, attempts, err: error }, reason)
+    this.#show(status, withFailure(report, reason))
+  }
+
+  #track(id: string, work: Promise<void>): Promise<void> {
+    const over = (): void => {
+      if (this.#underWay.get(id) === end) this.#underWay.delete(id)
+    }
+    const end = work.then(over, over)
+    this.#underWay.set(id, end)
     return work
   }
 
-  const begin = (id: string, work: () => Promise<void>): void => {
-    queue
-      .run(id, () => slots.run(work))
-      .catch((error: unknown) => deps.log.error({ sandboxId: id, err: error }, 'round broke off'))
-      .finally(() => deps.wake())
+  /** What breaks off is taken up by the next regular round; only an end in order asks for one at once. */
+  #begin(id: string, work: () => Promise<void>): void {
+    const { log, wake } = this.#deps
+    this.#queue
+      .run(id, () => this.#slots.run(work))
+      .then(wake, (error: unknown) => log.error({ sandboxId: id, err: error }, 'round broke off'))
   }
 
-  const destroyOrphan = async (id: string): Promise<void> => {
-    deps.log.warn({ sandboxId: id }, 'destroying a sandbox that control does not know')
-    await withDeadline('destroying it', orphanDeadlineMs, track(id, driver.destroy(id, [])))
-    orphans.delete(id)
+  /** Drops what is remembered of sandboxes that are neither wanted nor there. */
+  #forgetGone(have: ReadonlyMap<string, Observed>): void {
+    const { records, usage } = this.#deps
+    for (const id of new Set([...this.#statuses.keys(), ...records.ids(), ...usage.ids()])) {
+      if (this.#desired.has(id) || have.has(id) || this.#busy(id)) continue
+      this.#watches.stop(id)
+      this.#statuses.delete(id)
+      records.remove(id)
+      usage.forget(id)
+    }
+  }
+
+  #sightOrphans(have: ReadonlyMap<string, Observed>): void {
+    for (const id of this.#orphans.keys()) if (!have.has(id)) this.#orphans.delete(id)
+    for (const id of have.keys()) {
+      if (this.#desired.has(id) || this.#deps.templates.owns(id) || this.#busy(id)) continue
+      const since = this.#orphans.get(id) ?? this.#answers
+      this.#orphans.set(id, since)
+      if (since < this.#answers) this.#begin(id, () => this.#destroyOrphan(id))
+    }
+  }
+
+  async #destroyOrphan(id: string): Promise<void> {
+    const { driver, log, records, usage } = this.#deps
+    log.warn({ sandboxId: id }, 'destroying a sandbox that control does not know')
+    await usage.sample(id)
+    const work = this.#track(id, driver.destroy(id, []))
+    await withDeadline('destroying an unknown sandbox', orphanDeadlineMs, work)
+    this.#orphans.delete(id)
     records.remove(id)
-    deps.usage.forget(id)
-  }
-
-  return {
-    setDesired(next) {
-      answers += 1
-      desired = new Map(next.map((want) => [want.id, want]))
-      for (const id of desired.keys()) orphans.delete(id)
-      deps.wake()
-    },
-    async tick() {
-      if (answers === 0) return
-      const have = await list()
-      for (const want of desired.values()) {
-        if (queue.busy(want.id) || overdue.has(want.id)) continue
-        if (!settled(want, have.get(want.id))) begin(want.id, () => converge(want.id))
-      }
-      for (const id of new Set([...statuses.keys(), ...records.ids(), ...deps.usage.ids()])) {
-        if (desired.has(id) || have.has(id) || queue.busy(id)) continue
-        watches.stop(id, false)
-        statuses.delete(id)
-        records.remove(id)
-        deps.usage.forget(id)
-      }
-      for (const id of orphans.keys()) if (!have.has(id)) orphans.delete(id)
-      for (const id of have.keys()) {
-        if (desired.has(id) || deps.templates.owns(id) || queue.busy(id) || overdue.has(id)) continue
-        const since = orphans.get(id) ?? answers
-        orphans.set(id, since)
-        if (since < answers) begin(id, () => destroyOrphan(id))
-      }
-    },
-    async idle() {
-      await queue.idle()
-      await Promise.all(overdue.values())
-    },
-    observed: () =>
-      [...desired.values()].map((want) => {
-        const { report } = statusOf(want.id)
-        const record = records.get(want.id)
-        const generation = want.state === 'running' ? (record.generation ?? want.generation - 1) : want.generation
-        return { id: want.id, ...report, generation, marks: { ...record.marks }, restarts: record.restarts }
-      }),
-    stateOf: (id) => (desired.has(id) ? statusOf(id).report.state : undefined),
-    async [Symbol.asyncDispose]() {
-      watches.stopAll()
-      await queue.idle()
-    },
+    usage.forget(id)
   }
 }
 

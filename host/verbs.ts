@@ -84,7 +84,7 @@ export function createVerbs(deps: VerbDeps): Verbs {
     if (want.spec.ready === null) mark(want.id, 'readyAt')
   }
   const stop = async (want: DesiredSandbox): Promise<void> => {
-    deps.watches.stop(want.id, false)
+    deps.watches.stop(want.id)
     await usage.sample(want.id)
     await driver.stop(want.id)
     await usage.sample(want.id)
@@ -122,7 +122,7 @@ export function createVerbs(deps: VerbDeps): Verbs {
           if (driver.resume === undefined) throw cannot(driver, 'resume')
           return driver.resume(want.id)
         case 'destroy':
-          deps.watches.stop(want.id, false)
+          deps.watches.stop(want.id)
           await usage.sample(want.id)
           return driver.destroy(want.id, want.deleteVolumes)
         case 'watch':

@@ -10,6 +10,7 @@ export function withDeadline<T>(what: string, ms: number, work: Promise<T>): Pro
     () => reject(new SlopboxError('timeout', `${what} takes longer than ${Math.round(ms / 100) / 10} s`)),
     ms,
   )
+  late.unref()
   work.then(resolve, reject).finally(() => clearTimeout(late))
   return promise
 }
