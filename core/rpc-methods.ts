@@ -15,7 +15,7 @@ const groups: Record<string, readonly string[]> = {
   channels: ['status'],
   chat: ['startup', 'history', 'metadata', 'send', 'abort', 'message.get', 'toolTitles'],
   commands: ['list'],
-  controlUi: ['sessionPreview'],
+  controlUi: ['sessionPreview', 'sessionPullRequests.subscribe'],
   cron: ['get', 'list', 'status', 'runs'],
   gateway: ['identity.get'],
   memory: ['search'],

@@ -193,6 +193,7 @@ const closed: [method: string, path: string][] = [
   ['GET', '/api/diagnostics/prometheus'],
   ['GET', '/oauth/callback'],
   ['GET', '/plugins/x'],
+  ['HEAD', '/tools/invoke'],
   ['GET', '/share/session'],
   ['GET', '/approve/x'],
   ['GET', '/sessions/main/history'],
@@ -211,6 +212,7 @@ for (const [method, path] of closed)
 for (const path of [
   '/',
   '/chat',
+  '/sessions',
   '/assets/x-1.js',
   '/sw.js',
   '/control-ui-config.json',

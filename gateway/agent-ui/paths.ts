@@ -6,13 +6,14 @@
 export function isOpenPath(method: string, path: string, navigation: boolean): boolean {
   if (method !== 'GET' && method !== 'HEAD') return false
   if (files.test(path) || data.some((pattern) => pattern.test(path))) return true
-  // The page's own router makes addresses of plain words; the agent answers each with the page.
-  return path === '/' || (navigation && !closed.test(path) && pageRoute.test(path))
+  // The page's own router makes addresses of plain words; the agent answers each with the page. With HEAD the page
+  // finds out whether it can be loaded again.
+  return path === '/' || ((navigation || method === 'HEAD') && !closed.test(path) && pageRoute.test(path))
 }
 
-/** First words under which the agent answers with something else than its page. */
+/** First words under which the agent answers with something else than its page; two of them are pages by themselves. */
 const closed =
-  /^\/(?:api|tools|v1|hooks|oauth|plugins?|share|approve|sessions|j|health|healthz|ready|readyz|startup|startupz|mcp|internal|admin|avatar|webhooks?)(?:\/|$)/i
+  /^\/(?:(?:api|tools|v1|hooks|oauth|plugin|share|approve|j|health|healthz|ready|readyz|startup|startupz|mcp|internal|admin|avatar|webhooks?)(?:\/|$)|(?:sessions|plugins)\/)/i
 
 /** Parts of the built page. */
 const files =
