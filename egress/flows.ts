@@ -163,6 +163,7 @@ function createFlow(
       if (sandboxId !== null && !ended) registry.watch({ sandboxId, check, kill })
     },
     drop() {
+      if (ended) return
       ended = true
       registry.ended()
     },

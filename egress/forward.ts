@@ -75,8 +75,9 @@ function send(services: Services, exchange: Exchange, socket: Socket, body: Buff
     const timer = setTimeout(() => call.destroy(new Error(`no answer in ${answerMs} ms`)), answerMs)
     const give = (error: Error): void => {
       clearTimeout(timer)
+      if (answered) return
       socket.destroy()
-      if (!answered) reject(error)
+      reject(error)
     }
     call.on('error', give)
     call.once('close', () => give(new Error('closed before it answered')))

@@ -112,7 +112,7 @@ for (const [name, ask] of Object.entries(ways)) {
 }
 
 test('policies end when control is silent for longer than they are valid', async (t) => {
-  const world = await createWorld(t, { validMs: 300 })
+  const world = await createWorld(t, { validMs: 1_500 })
   await world.allow({ rules: [rule('slow.example')] })
   const { socket } = await tunnel(world, 'slow.example:443')
   const tls = await handshake(socket, 'slow.example', world.rootPem)

@@ -66,6 +66,7 @@ export function createHttpFront(services: Services, proxyAuth: ProxyAuth): HttpF
   const handle = (incoming: Incoming): void => {
     const origin = origins.get(incoming.req.socket)
     if (origin === undefined) return void incoming.req.socket.destroy()
+    origin.used?.()
     const sandboxId = identify(incoming.req, origin, incoming.reply)
     if (sandboxId === undefined) return
     handleRequest(services, origin, sandboxId, incoming).catch((error: unknown) => {
@@ -139,6 +140,7 @@ function rejectGarbage(
     socket.destroy()
     return
   }
+  origin.used?.()
   const flow = services.flows.open({ kind: 'http', sandboxId: origin.sandboxId, detail: { why: error.code } })
   flow.deny('bad_request', 400)
   flow.end()

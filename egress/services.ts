@@ -52,6 +52,8 @@ export interface Origin {
   tls: boolean
   /** What the tunnel or the handshake was opened for; requests inside may not name anything else. */
   authority: { host: Host; port: number } | null
+  /** Called with the first request on the connection. */
+  used?: () => void
 }
 
 /** An error on a socket is the peer's doing; it ends that connection and nothing else. */

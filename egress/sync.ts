@@ -1,3 +1,4 @@
+import { SlopboxError } from '../contract/errors.ts'
 import type { Reading, syncEgress } from '../contract/sync.ts'
 import type { AuditRecord } from '../contract/egress.ts'
 import type { Call, Output } from '../contract/route.ts'
@@ -40,6 +41,8 @@ export function startSync(options: SyncOptions): Sync {
   const reported = new Map<string, number>()
   let hash: string | null = null
   let fresh = true
+  let holdMs = 25_000
+  let batchSize = 1_000
   let lastReport = -Infinity
   let failures = 0
   let held: AbortController | undefined
@@ -47,7 +50,7 @@ export function startSync(options: SyncOptions): Sync {
 
   const exchange = async (stop: AbortSignal): Promise<void> => {
     const readings = fresh ? await changedReadings(options.counters, reported) : []
-    const batch = fresh ? spool.peek(1_000) : { records: [], mark: null }
+    const batch = fresh ? spool.peek(batchSize) : { records: [], mark: null }
     fresh = false
     const report = readings.length > 0 || batch.records.length > 0
     if (report) lastReport = performance.now()
@@ -58,23 +61,35 @@ export function startSync(options: SyncOptions): Sync {
       protocol: 1 as const,
       version,
       hash,
-      holdMs: report || hash === null ? 0 : 25_000,
+      holdMs: report || hash === null ? 0 : holdMs,
       readings,
       audit: batch.records,
     }
     try {
       const answer = await call(body, held === undefined ? stop : AbortSignal.any([stop, held.signal]))
       failures = 0
+      batchSize = 1_000
       if (batch.mark !== null) spool.ack(batch.mark)
       for (const reading of readings) reported.set(idOf(reading), reading.total)
       policies.replace(answer)
       hash = answer.hash
+      // Policies must be confirmed well before they end, also when nothing changes.
+      holdMs = Math.min(25_000, Math.floor(answer.validMs / 3))
       forgetGone(options, answer, reported)
       if (report) fresh = true
     } catch (error) {
       if (held?.signal.aborted === true) return
       // A report that failed is still news.
       fresh = true
+      if (error instanceof SlopboxError && error.code === 'invalid_request' && batch.mark !== null) {
+        // One record that control will not take must not hold up all others: it is found by halving, logged, and left out.
+        if (batch.records.length === 1) {
+          log.error({ err: error, record: batch.records[0] }, 'control does not take this record: left out')
+          spool.ack(batch.mark)
+        }
+        batchSize = Math.max(1, Math.floor(batch.records.length / 2))
+        return
+      }
       throw error
     } finally {
       held = undefined

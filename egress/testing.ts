@@ -67,6 +67,8 @@ export const rule = (host: string, port: number | null = null): EgressPolicy['ru
   allowReserved: false,
 })
 
+const outsideNames = ['ok', 'a', 'b', 'api', 'other', 'slow'].map((label) => `${label}.example`)
+
 export async function createWorld(t: TestContext, options: WorldOptions = {}): Promise<World> {
   const directory = mkdtempSync(join(tmpdir(), 'egress-'))
   const [ca, root] = await Promise.all([createAuthority('Slopbox test CA'), createAuthority('Outside root')])
@@ -89,7 +91,7 @@ export async function createWorld(t: TestContext, options: WorldOptions = {}): P
     dataDirectory: directory,
     networkFile,
     listenAt: { address: '127.0.0.1', http: 0, tls: 0, proxy: 0, dns: 0, central: { address: '127.0.0.1', port: 0 } },
-    callControl: control.call,
+    callControl: (body, signal) => control.call(body, signal),
     masterKey,
     caPem: ca.pem,
     caKeyPem: ca.keyPem,
@@ -128,7 +130,7 @@ export async function createWorld(t: TestContext, options: WorldOptions = {}): P
     sandbox,
     allow: (policy, rest) =>
       control.set({ ...emptyPolicy(sandbox.id, sandbox.agentId), ...policy, sandboxId: sandbox.id }, rest),
-    control: control.up,
+    control: (up) => control.up(up),
     dial(listener, from = sandbox.address) {
       const socket = connect({ host: '127.0.0.1', port: egress.ports[listener], localAddress: from })
       return socket.on('error', () => {})
@@ -208,7 +210,8 @@ function playControl(validMs: number) {
       readings.push(...body.readings)
       applied = body.hash ?? ''
       tell()
-      while (body.holdMs !== 0 && body.hash === answer.hash && up && !signal.aborted) await change(signal)
+      const held = AbortSignal.any([signal, AbortSignal.timeout(body.holdMs ?? 25_000)])
+      while (body.holdMs !== 0 && body.hash === answer.hash && up && !held.aborted) await change(held)
       if (!up || signal.aborted) throw new SlopboxError('unavailable', 'no answer')
       return answer
     },
@@ -235,11 +238,7 @@ function recordLog(): { log: Log; logged: string[] } {
 async function playOutside(root: Authority, { handler, prepare }: WorldOptions) {
   const key = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const answer: RequestListener = handler ?? ((_req, res) => res.end('hello from outside'))
-  const cert = await root.issue(key.publicKey.export({ type: 'spki', format: 'der' }), [
-    '*.example',
-    'api.example',
-    'deep.sub.example',
-  ])
+  const cert = await root.issue(key.publicKey.export({ type: 'spki', format: 'der' }), outsideNames)
   const tls = createHttpsServer({ cert, key: key.privateKey.export({ type: 'pkcs8', format: 'pem' }) }, answer)
   const plain = createHttpServer(answer)
   const ports = await Promise.all(

@@ -56,8 +56,13 @@ export function createTlsFront(services: Services, front: HttpFront): TlsFront {
       flow.end()
       return
     }
-    flow.drop()
-    front.take(tls, { sandboxId, entry: 'inner', tls: true, authority: to })
+    // Each request gets its own record. Without any, as when a client takes our certificate badly only after the
+    // handshake (TLS 1.3 allows it), this one stands for the connection.
+    tls.once('close', () => {
+      flow.record.detail['unused'] = true
+      flow.end()
+    })
+    front.take(tls, { sandboxId, entry: 'inner', tls: true, authority: to, used: () => flow.drop() })
   }
 
   const passThrough = async (socket: Socket, flow: Flow, to: Destination, route: Route): Promise<void> => {
@@ -118,7 +123,13 @@ async function terminate(services: Services, socket: Socket, host: Host): Promis
     const timer = setTimeout(fail, services.limits.firstBytesMs)
     // A server-side socket reports errors under this name until a tls.Server has taken it over, which none does here.
     tls.on('_tlsError', fail).on('error', fail).once('close', fail)
+    // Nobody reads yet, so an end during the handshake would go unseen.
+    const look = (): void => {
+      if (tls.readableLength === 0) tls.read()
+    }
+    tls.on('readable', look).once('end', fail)
     tls.once('secure', () => {
+      tls.off('readable', look).off('end', fail)
       clearTimeout(timer)
       resolve(tls)
     })
