@@ -19,7 +19,11 @@ export function Dialog(props: {
   const id = useId()
   useEffect(() => {
     const dialog = ref.current
-    if (open && dialog?.open === false) dialog.showModal()
+    if (open && dialog?.open === false) {
+      dialog.showModal()
+      // The first thing to fill in; without one the first of the actions, which is the harmless one.
+      dialog.querySelector<HTMLElement>('input, textarea, select, [data-actions] button')?.focus()
+    }
     if (!open && dialog?.open === true) dialog.close()
   }, [open])
   return (
@@ -68,5 +72,7 @@ export function Dialog(props: {
 }
 
 export const DialogActions = ({ children }: { children: ReactNode }) => (
-  <div className="flex flex-col-reverse gap-2 pt-1 sm:flex-row sm:justify-end [&>*]:max-sm:w-full">{children}</div>
+  <div data-actions className="flex flex-col-reverse gap-2 pt-1 sm:flex-row sm:justify-end [&>*]:max-sm:w-full">
+    {children}
+  </div>
 )
