@@ -72,7 +72,10 @@ export function Dialog(props: {
 }
 
 export const DialogActions = ({ children }: { children: ReactNode }) => (
-  <div data-actions className="flex flex-col-reverse gap-2 pt-1 sm:flex-row sm:justify-end [&>*]:max-sm:w-full">
+  <div
+    data-actions
+    className="flex flex-col-reverse gap-2 pt-1 sm:flex-row sm:justify-end [&>*]:max-sm:w-full [&>span>button]:max-sm:w-full"
+  >
     {children}
   </div>
 )

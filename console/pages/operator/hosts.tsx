@@ -47,7 +47,7 @@ const columns = (now: number): readonly Column<Host>[] => [
     cell: (host) => (
       <div className="flex flex-col">
         <span className="font-medium">{host.name}</span>
-        <span className="text-xs text-ink-3">version {host.version}</span>
+        <span className="text-xs text-ink-3">{host.version}</span>
       </div>
     ),
   },
@@ -73,7 +73,7 @@ const columns = (now: number): readonly Column<Host>[] => [
     cell: (host) => {
       const text = `${gib(host.used.memoryMiB)} of ${gib(host.capacity.memoryMiB)}`
       return (
-        <div className="flex min-w-32 flex-col gap-1.5">
+        <div className="flex min-w-24 flex-col gap-1.5">
           <span className="text-xs whitespace-nowrap text-ink-2 tabular">{text}</span>
           <Progress
             label={`Memory of ${host.name}`}
@@ -86,6 +86,7 @@ const columns = (now: number): readonly Column<Host>[] => [
   },
   {
     title: 'Sandboxes',
+    wide: true,
     right: true,
     cell: (host) => <span className="tabular">{host.used.sandboxes}</span>,
   },
