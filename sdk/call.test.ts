@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { getAgent } from '../contract/agents.ts'
+import { chatWithAgent, getAgent } from '../contract/agents.ts'
 import { SlopboxError } from '../contract/errors.ts'
 import { getSettings } from '../contract/people.ts'
 import { call } from './call.ts'
-import { eventData } from './stream.ts'
+import { serverEvents, stream } from './stream.ts'
 
 const answering =
   (status: number, body: string, seen: Request[] = []): typeof fetch =>
@@ -86,9 +86,9 @@ const framings = [
 for (const [name, chunks] of framings) {
   test(`server-sent events with ${name}`, async () => {
     const bytes = chunks.map((chunk) => new TextEncoder().encode(chunk))
-    const found = await Array.fromAsync(eventData(bodyOf(bytes)))
+    const found = await Array.fromAsync(serverEvents(bodyOf(bytes)))
     assert.deepEqual(
-      found.map((data) => JSON.parse(data)),
+      found.map(({ data }) => JSON.parse(data)),
       [{ a: 1 }, { b: 2 }],
     )
   })
@@ -96,5 +96,18 @@ for (const [name, chunks] of framings) {
 
 test('an event cut off by the end of the stream is not delivered', async () => {
   const body = bodyOf([new TextEncoder().encode('data: {"a":1}\n\ndata: {"b"')])
-  assert.deepEqual(await Array.fromAsync(eventData(body)), ['{"a":1}'])
+  assert.deepEqual(await Array.fromAsync(serverEvents(body)), [{ type: 'message', data: '{"a":1}' }])
+})
+
+test('a stream that fails half-way throws the error of the server after what came before', async () => {
+  const wire = { error: { code: 'upstream_failed', message: 'the agent hung up', hint: null, requestId: 'rq2' } }
+  const text = `data: {"type":"delta","text":"a"}\n\nevent: error\ndata: ${JSON.stringify(wire)}\n\n`
+  const seen: unknown[] = []
+  const reading = async (): Promise<void> => {
+    const options = { url: 'http://x.test', fetch: answering(200, text) }
+    for await (const event of stream(options, chatWithAgent, { params: { id: 'x' }, body: { message: 'hi' } }))
+      seen.push(event)
+  }
+  await assert.rejects(reading(), { code: 'upstream_failed', message: 'the agent hung up', requestId: 'rq2' })
+  assert.deepEqual(seen, [{ type: 'delta', text: 'a' }])
 })
