@@ -6,7 +6,7 @@ import { readConfig } from '../lib/config.ts'
 import { readCredential } from '../lib/credentials.ts'
 import { announceReady, untilStopped } from '../lib/lifecycle.ts'
 import { createLog, type Log } from '../lib/log.ts'
-import { loop } from '../lib/loop.ts'
+import { loop, type Loop } from '../lib/loop.ts'
 import { HostConfig } from './config.ts'
 import type { Driver } from './driver.ts'
 import { fakeDriver } from './drivers/fake.ts'
@@ -41,29 +41,22 @@ export interface HostDeps {
 const roundMs = 2_000
 const usageMs = 10_000
 
-/** Runs the host until it is disposed; sandboxes go on running after that. */
-export async function startHost(deps: HostDeps): Promise<AsyncDisposable> {
-  const { driver, log, dataDirectory } = deps
-  const now = deps.now ?? Date.now
-  const random = deps.random ?? Math.random
+/** What the loops work on; none of it runs by itself yet. */
+async function makeParts(deps: Required<HostDeps>, onChange: () => void, wake: () => void) {
+  const { driver, log, now, dataDirectory } = deps
+  const within = (name: string): string => join(dataDirectory, name)
   mkdirSync(dataDirectory, { recursive: true })
-  const identity = openIdentity(join(dataDirectory, 'host-id'))
-  const untold = new UntoldReadings()
-  const parts: { sync?: Sync; wake?: () => void } = {}
-  const onChange = (): void => parts.sync?.changed()
-  const wake = (): void => parts.wake?.()
-
   const capacity = await readCapacity(dataDirectory)
   const registries = await openKnownRegistries({
-    path: join(dataDirectory, 'registries.json'),
+    path: within('registries.json'),
     read: deps.registries,
     onChange,
     log,
   })
-  const usage = createUsage({ driver, directory: join(dataDirectory, 'usage'), now, log, onChange })
+  const usage = createUsage({ driver, directory: within('usage'), now, log, onChange })
   const templates = createTemplates({
     driver,
-    directory: join(dataDirectory, 'templates'),
+    directory: within('templates'),
     registries: () => registries.refresh(),
     now,
     log,
@@ -71,11 +64,11 @@ export async function startHost(deps: HostDeps): Promise<AsyncDisposable> {
     wake,
   })
   await templates.cleanUp()
-  const records = openRecords(join(dataDirectory, 'records'), (id, error) =>
+  const records = openRecords(within('records'), (id, error) =>
     log.warn({ sandboxId: id, err: error }, 'record is unreadable: the sandbox is started anew'),
   )
   const reconciler = new Reconciler({ driver, templates, records, usage, now, log, onChange, wake })
-
+  const untold = new UntoldReadings()
   const report = (): HostReport => ({
     name: deps.name,
     version: deps.version,
@@ -86,29 +79,30 @@ export async function startHost(deps: HostDeps): Promise<AsyncDisposable> {
     templates: templates.observed(),
     readings: untold.select(usage.readings()),
   })
+  return { identity: openIdentity(within('host-id')), usage, templates, reconciler, untold, report }
+}
 
-  await using stack = new AsyncDisposableStack()
-  stack.use(templates)
-  stack.use(reconciler)
-  const rounds = stack.use(
-    loop({
-      everyMs: roundMs,
-      tick: async () => {
-        templates.tick()
-        await reconciler.tick()
-      },
-      onError: (error) => log.error({ err: error }, 'round broke off'),
-    }),
+/** Runs the host until it is disposed; sandboxes go on running after that. */
+export async function startHost(init: HostDeps): Promise<AsyncDisposable> {
+  const deps: Required<HostDeps> = { now: Date.now, random: Math.random, ...init }
+  const { driver, log, random } = deps
+  const running: { sync?: Sync; rounds?: Loop } = {}
+  const { identity, usage, templates, reconciler, untold, report } = await makeParts(
+    deps,
+    () => running.sync?.changed(),
+    () => running.rounds?.wake(),
   )
-  parts.wake = () => rounds.wake()
-  stack.use(
-    loop({
-      everyMs: usageMs,
-      tick: () => usage.sampleAll(),
-      onError: (error) => log.warn({ err: error }, 'usage could not be read'),
-    }),
-  )
-  parts.sync = stack.use(
+  await using starting = new AsyncDisposableStack()
+  starting.use(templates)
+  starting.use(reconciler)
+  const tick = async (): Promise<void> => {
+    templates.tick()
+    await reconciler.tick()
+  }
+  const onError = (error: unknown): void => log.error({ err: error }, 'round broke off')
+  running.rounds = starting.use(loop({ everyMs: roundMs, tick, onError }))
+  starting.use(loop({ everyMs: usageMs, tick: () => usage.sampleAll(), onError }))
+  running.sync = starting.use(
     startSync({
       client: deps.control,
       report,
@@ -117,8 +111,8 @@ export async function startHost(deps: HostDeps): Promise<AsyncDisposable> {
         templates.setDesired(reply.templates)
         reconciler.setDesired(reply.sandboxes)
       },
-      accepted(accepted) {
-        untold.accepted(accepted.readings)
+      accepted({ readings }) {
+        untold.accepted(readings)
         usage.accepted((reading) => untold.has(reading))
       },
       onAway: () => untold.forget(),
@@ -127,21 +121,15 @@ export async function startHost(deps: HostDeps): Promise<AsyncDisposable> {
       random,
     }),
   )
-  stack.use(
-    keepTunnel({
-      ...deps.gateway,
-      hostId: (signal) => identity.known(signal),
-      handler: serveStreams({ driver, log }),
-      log,
-      random,
-    }),
-  )
-  const running = stack.move()
+  const hostId = (signal: AbortSignal): Promise<string> => identity.known(signal)
+  const handler = serveStreams({ driver, log })
+  starting.use(keepTunnel({ ...deps.gateway, hostId, handler, log, random }))
+  const stack = starting.move()
   return {
     async [Symbol.asyncDispose]() {
       // The last readings of this life go to the disk; the next one reports them.
-      await usage.sampleAll().catch((error: unknown) => log.warn({ err: error }, 'last usage could not be read'))
-      await running.disposeAsync()
+      await usage.sampleAll().catch(onError)
+      await stack.disposeAsync()
     },
   }
 }
