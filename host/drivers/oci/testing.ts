@@ -123,7 +123,7 @@ export async function ociWorld(runtime: 'crun' | 'runc', changes: Partial<OciOpt
 }
 
 const plainSpec = (root: string): DriverSpec => ({
-  template: { key: 'test', layers: [root], env: {}, user: 'root', cwd: '/' },
+  template: { key: 'test', layers: [root], env: { LC_ALL: 'C' }, user: 'root', cwd: '/' },
   isolation: 'container',
   size: { cpus: 1, memoryMiB: 256, diskGiB: 1 },
   env: {},
