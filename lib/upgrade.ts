@@ -23,11 +23,16 @@ export function requestUpgrade(to: UpgradeRequest): Promise<Duplex> {
   const call = request({
     socketPath: to.socketPath,
     path: to.path,
-    signal: to.signal,
     agent: false,
     headers: { ...to.headers, host: 'localhost', connection: 'Upgrade', upgrade: to.protocol },
   })
+  // Not handed to request(), which would destroy the upgraded socket when the signal aborts later.
+  const late = (): void => void call.destroy(new Error('the attempt was given up'))
+  to.signal.addEventListener('abort', late, { once: true })
+  if (to.signal.aborted) late()
+  call.once('close', () => to.signal.removeEventListener('abort', late))
   call.on('upgrade', (_response, socket, head) => {
+    to.signal.removeEventListener('abort', late)
     if (head.length > 0) socket.unshift(head)
     resolve(socket)
   })
