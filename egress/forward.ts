@@ -21,9 +21,12 @@ export async function forward(services: Services, exchange: Exchange): Promise<v
   const { req, flow, route } = exchange
   const left = new AbortController()
   const client = exchange.upgrade?.socket ?? req.socket
-  const leave = (): void => left.abort()
-  client.once('close', leave)
   const sockets: Socket[] = [client]
+  const leave = (): void => {
+    left.abort()
+    for (const socket of sockets) socket.destroy()
+  }
+  client.once('close', leave)
   watchPolicy(flow, exchange.to, exchange.tls, route, () => {
     for (const socket of sockets) socket.destroy()
   })
@@ -37,10 +40,9 @@ export async function forward(services: Services, exchange: Exchange): Promise<v
     sockets.push(socket)
     // Revoked while dialling.
     if (client.destroyed) socket.destroy()
-    client.once('close', () => socket.destroy())
     await send(services, exchange, socket, body)
   } catch (error) {
-    if (left.signal.aborted) flow.record.detail['broken'] = 'client'
+    if (left.signal.aborted || client.destroyed || req.errored !== null) flow.record.detail['broken'] = 'client'
     else if (error instanceof DialError) {
       services.log.info({ sandboxId: flow.sandboxId, err: error.message }, 'dial refused')
       exchange.refuse(error.reason)

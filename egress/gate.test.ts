@@ -329,3 +329,47 @@ test('clients that break off at any moment harm nobody', async (t) => {
   assert.match(await readAll(socket), /no_rule/)
   assert.equal(world.logged.filter((line) => line.includes('unexpectedly')).length, 0)
 })
+
+test('many requests on one connection, pipelined too, are each decided, answered in order and recorded', async (t) => {
+  const warnings: Error[] = []
+  const warn = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', warn)
+  t.after(() => process.off('warning', warn))
+  const world = await createWorld(t, { handler: (req, res) => void res.end(`<${req.url}>`) })
+  await world.allow({ rules: [rule('ok.example')] })
+  const socket = world.dial('http')
+  const request = (path: string, host = 'ok.example'): string => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`
+  for (let i = 0; i < 30; i++) {
+    socket.write(request(`/${i}`))
+    await readUntil(socket, (text) => text.includes(`</${i}>`))
+  }
+  socket.write(['/a', '/b', '/c'].map((path) => request(path)).join('') + request('/d', 'no.example'))
+  assert.match(await readAll(socket), /<\/a>[\s\S]*<\/b>[\s\S]*<\/c>[\s\S]*no_rule/)
+  await world.recorded(({ reason }) => reason === 'no_rule')
+  await world.recorded(() => world.audit.length === 34)
+  assert.deepEqual(warnings, [])
+})
+
+test('a large body goes up and down whole, at the pace of the slower side', async (t) => {
+  const size = 20_000_000
+  const world = await createWorld(t, {
+    handler: (req, res) => {
+      let got = 0
+      req.on('data', (chunk: Buffer) => (got += chunk.length))
+      req.on('end', () => {
+        res.writeHead(200, { 'Content-Length': size, 'X-Got': got })
+        res.end(Buffer.alloc(size, 'd'))
+      })
+    },
+  })
+  await world.allow({ rules: [rule('ok.example')] })
+  const socket = world.dial('http')
+  socket.write(`POST / HTTP/1.1\r\nHost: ok.example\r\nConnection: close\r\nContent-Length: ${size}\r\n\r\n`)
+  socket.write(Buffer.alloc(size, 'u'))
+  const answer = await readAll(socket)
+  assert.match(answer.slice(0, 500), new RegExp(`X-Got: ${size}`))
+  assert.ok(answer.endsWith('d'.repeat(100)) && answer.length > size)
+  const record = await world.recorded(() => true)
+  assert.ok(record.bytesOut > size && record.bytesIn > size)
+  assert.equal(await world.metered('egress_out_bytes', record.bytesOut), record.bytesOut)
+})
