@@ -4,9 +4,9 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** What sandboxes put on the machine: mounts, links, firewall tables and elements, cgroups, runtime states. Of one sandbox, or of all. */
-export async function leftovers(sandboxId?: string): Promise<string[]> {
-  const of = (text: string): boolean => (sandboxId === undefined ? /slopbox/.test(text) : text.includes(sandboxId))
+/** What there is on the machine with this in its name: mounts, links, firewall tables and elements, cgroups, runtime states. */
+export async function leftovers(name: string): Promise<string[]> {
+  const of = (text: string): boolean => text.includes(name)
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter(of)
   const { stdout: rules } = await run('nft', ['list', 'ruleset'])
   const { stdout: links } = await run('ip', ['-o', 'link', 'show'])

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -30,6 +30,8 @@ export interface World extends AsyncDisposable {
   signInLink: string
   /** Environment in which the CLI finds this installation and nobody else's. */
   env: NodeJS.ProcessEnv
+  /** Name part of everything this installation puts on the machine. */
+  instance(): Promise<string>
   stop(): Promise<void>
 }
 
@@ -62,6 +64,10 @@ export async function startWorld(): Promise<World> {
     signInLink,
     env,
     stop,
+    async instance() {
+      const installation = await readFile(join(up.dataDir, 'installation.json'), 'utf8')
+      return (JSON.parse(installation) as { instance: string }).instance
+    },
     async [Symbol.asyncDispose]() {
       await stop()
       await rm(home, { recursive: true, force: true })
