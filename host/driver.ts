@@ -8,6 +8,8 @@ import type { Isolation, LogLine, Size } from '../contract/sandboxes.ts'
 export interface Driver {
   readonly name: string
   readonly isolations: readonly Isolation[]
+  /** True when its sandboxes need no root from this host: templates are not built here then and count as ready. */
+  readonly bringsRoots?: boolean
   /** Makes disk, addresses and limits; the sandbox is `stopped` afterwards. An existing one is left as it is. */
   create(id: string, spec: DriverSpec): Promise<void>
   /** Starts the start command, or an idle init. Its link is announced before the first instruction runs inside. */

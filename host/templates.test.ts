@@ -224,6 +224,20 @@ test('a driver that cannot build says so', async () => {
   assert.match(w.state('base-1')?.reason ?? '', /driver map cannot build templates/)
 })
 
+test('where sandboxes bring their own roots, templates are ready without a build', async () => {
+  using directory = temporary()
+  const map = mapDriver()
+  Object.assign(map.driver, { bringsRoots: true })
+  await using w = world(directory.path, map)
+  const base = template({ key: 'base-1', from: { kind: 'debian', packages: ['git'] } })
+  const child = template({ key: 'child-1', from: { kind: 'template', key: 'base-1' }, wanted: true })
+  w.templates.setDesired([child, base])
+  w.templates.tick()
+  while (w.state('child-1')?.state !== 'ready') await w.ended()
+  assert.deepEqual(w.templates.root('child-1').layers, [])
+  assert.deepEqual(map.calls, [])
+})
+
 const lines: [string, string][] = [
   ['\u001b[1;31mred\u001b[0m', 'red'],
   ['10%\r50%\r100%', '100%'],

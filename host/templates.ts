@@ -78,19 +78,22 @@ export function createTemplates(deps: TemplateDeps): Templates {
     await slot.run(async () => {
       stop.signal.throwIfAborted()
       const directory = files.begin(template.key)
-      const layers = await buildTemplate({
-        driver: deps.driver,
-        template,
-        parent: parent === null ? null : rootOf(parent),
-        registries: deps.registries,
-        directory,
-        bootstrapDirectory: join(deps.directory, '.bootstrap'),
-        signal: stop.signal,
-        onProgress(progress) {
-          build.progress = progress
-          changed()
-        },
-      })
+      const layers =
+        deps.driver.bringsRoots === true
+          ? []
+          : await buildTemplate({
+              driver: deps.driver,
+              template,
+              parent: parent === null ? null : rootOf(parent),
+              registries: deps.registries,
+              directory,
+              bootstrapDirectory: join(deps.directory, '.bootstrap'),
+              signal: stop.signal,
+              onProgress(progress) {
+                build.progress = progress
+                changed()
+              },
+            })
       const { key, name, env, user, cwd } = template
       const builtAt = new Date(deps.now()).toISOString()
       files.finish(key, { key, name, parent, layers, env, user, cwd, sizeBytes: await sizeOf(directory), builtAt })

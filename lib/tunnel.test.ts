@@ -190,6 +190,14 @@ test('an upgrade gives the raw connection, or the refusal of the server', async 
   const [first] = (await once(socket, 'data')) as [Buffer]
   assert.equal(first.toString(), 'first')
   await assert.rejects(requestUpgrade({ ...to, headers: {} }), { code: 'unauthenticated', message: 'who are you' })
+  // The signal is for the attempt alone: a deadline that passes later leaves the connection open.
+  const attempt = new AbortController()
+  const kept = await requestUpgrade({ ...to, signal: attempt.signal, headers: { authorization: 'Bearer yes' } })
+  await once(kept, 'data')
+  attempt.abort()
+  kept.write('still there')
+  assert.equal(String((await once(kept, 'data'))[0]), 'still there')
+  kept.destroy()
   socket.destroy()
   server.close()
   await rm(directory, { recursive: true })

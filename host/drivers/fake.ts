@@ -56,6 +56,7 @@ export function fakeDriver(world = new FakeWorld()): Driver {
   return {
     name: 'fake',
     isolations: ['container'],
+    bringsRoots: true,
     async create(id, spec) {
       if (world.sandboxes.has(id)) return
       failIfTold(spec, 'create', id)
