@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import packageJson from '../package.json' with { type: 'json' }
 import { readConfig } from '../lib/config.ts'
 import { readCredential } from '../lib/credentials.ts'
 import { announceReady, untilStopped } from '../lib/lifecycle.ts'
@@ -158,6 +157,12 @@ async function makeDriver(config: HostConfig, log: Log): Promise<Driver & Partia
   }
 }
 
+function readVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  const { version } = JSON.parse(text) as { version: string }
+  return version
+}
+
 if (import.meta.main) {
   const config = readConfig(HostConfig, process.env)
   const log = createLog('host', config.SLOPBOX_LOG_LEVEL)
@@ -178,7 +183,7 @@ if (import.meta.main) {
         token: readCredential(config.SLOPBOX_CREDENTIALS, 'gateway.token'),
       },
       name: hostname(),
-      version: packageJson.version,
+      version: readVersion(),
       log,
     }),
   )
