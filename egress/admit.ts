@@ -10,9 +10,11 @@ import { boundSecrets, secretsStep, type OpenedSecret } from './steps/secrets.ts
 export type Admitted = { ok: true; policy: EgressPolicy; route: Route } | { ok: false; reason: DenyReason }
 
 /** Steps 2 and 3, policy and budget, in this order for whatever leaves a sandbox. */
-export function admit({ audit }: Services, flow: Flow, to: Destination, tls: boolean): Admitted {
+export function admit({ audit, flows, limits }: Services, flow: Flow, to: Destination, tls: boolean): Admitted {
   // What cannot be recorded is not allowed.
   if (!audit.ready) return { ok: false, reason: 'rate' }
+  if (flow.sandboxId !== null && flows.count(flow.sandboxId) > limits.flowsPerSandbox)
+    return { ok: false, reason: 'rate' }
   const { policy } = flow
   const admission = policyStep(policy, to, tls)
   if (admission.action === 'deny') return { ok: false, reason: admission.reason }

@@ -52,8 +52,8 @@ export interface Flows {
   open(start: FlowStart): Flow
   /** Ends every flow; from then on nothing is counted or recorded. */
   close(): void
-  /** Flows that are open now, of one sandbox or of all. */
-  count(sandboxId?: string): number
+  /** Flows of this sandbox that are open now. */
+  count(sandboxId: string): number
 }
 
 interface Watched {
@@ -65,6 +65,13 @@ interface Watched {
 export function createFlows(policies: Policies, counters: Counters<Meter>, audit: Audit, onNews: () => void): Flows {
   const open = new Map<Flow, Watched | null>()
   const state = { closed: false }
+  const perSandbox = new Map<string, number>()
+  const tally = (sandboxId: string | null, change: 1 | -1): void => {
+    if (sandboxId === null) return
+    const count = (perSandbox.get(sandboxId) ?? 0) + change
+    if (count > 0) perSandbox.set(sandboxId, count)
+    else perSandbox.delete(sandboxId)
+  }
   policies.onChange(() => {
     for (const [flow, watched] of open) {
       const reason = watched?.check(policies.get(watched.sandboxId)) ?? null
@@ -79,7 +86,9 @@ export function createFlows(policies: Policies, counters: Counters<Meter>, audit
     open(start) {
       const flow = createFlow(start, policies, counters, audit, onNews, {
         watch: (watched) => void (open.has(flow) && open.set(flow, watched)),
-        ended: () => void open.delete(flow),
+        ended: () => {
+          if (open.delete(flow)) tally(flow.sandboxId, -1)
+        },
         closed: () => state.closed,
         // Bytes that cannot be counted are not passed on.
         uncounted: () => {
@@ -88,6 +97,7 @@ export function createFlows(policies: Policies, counters: Counters<Meter>, audit
         },
       })
       open.set(flow, null)
+      tally(start.sandboxId, 1)
       return flow
     },
     close() {
@@ -97,8 +107,7 @@ export function createFlows(policies: Policies, counters: Counters<Meter>, audit
       }
       state.closed = true
     },
-    count: (sandboxId) =>
-      sandboxId === undefined ? open.size : [...open.keys()].filter((flow) => flow.sandboxId === sandboxId).length,
+    count: (sandboxId) => perSandbox.get(sandboxId) ?? 0,
   }
 }
 

@@ -28,6 +28,8 @@ export interface Services {
 export interface Limits {
   /** Open client connections of one sandbox. */
   connectionsPerSandbox: number
+  /** Requests and tunnels of one sandbox under way; pipelining could start any number on one connection. */
+  flowsPerSandbox: number
   /** Until the first bytes of a tunnel or a ClientHello are complete. */
   firstBytesMs: number
   /** Without a byte in either direction. */
@@ -38,6 +40,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   connectionsPerSandbox: 512,
+  flowsPerSandbox: 1_024,
   firstBytesMs: 10_000,
   idleMs: 600_000,
   dnsPerSecond: 200,
@@ -58,5 +61,6 @@ export interface Origin {
 
 /** An error on a socket is the peer's doing; it ends that connection and nothing else. */
 export function tame<S extends Socket>(socket: S): S {
-  return socket.on('error', () => socket.destroy())
+  // Pipelined requests each listen for the end of their connection; how many there are is limited elsewhere.
+  return socket.setMaxListeners(0).on('error', () => socket.destroy())
 }

@@ -113,7 +113,7 @@ async function terminate(services: Services, socket: Socket, host: Host): Promis
   const secureContext: SecureContext = await services.leafs.contextFor(host)
   if (socket.destroyed) return undefined
   return await new Promise((resolve) => {
-    const tls = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] })
+    const tls = tame(new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] }))
     const fail = (): void => {
       clearTimeout(timer)
       tls.destroy()
