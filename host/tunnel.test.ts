@@ -113,9 +113,8 @@ test('signals arrive, and one that does not exist ends the command', async () =>
 
 test('a command that takes too long is killed and says so', async () => {
   await using w = await world()
-  w.map.handlers.exec = (played) => void played.stdout.write('begun')
-  const { out, last } = await collect(await exec(w.tunnel, startFrame({ timeoutMs: 1 })))
-  assert.equal(out, 'begun')
+  w.map.handlers.exec = () => {}
+  const { last } = await collect(await exec(w.tunnel, startFrame({ timeoutMs: 1 })))
   assert.deepEqual(last, { type: 'exit', code: null, signal: 'SIGKILL', reason: 'timeout' })
 })
 
