@@ -37,12 +37,13 @@ export interface OciOptions extends NetworkOptions {
 
 /** Sandboxes as containers of an OCI runtime on this machine. Disposing leaves running sandboxes as they are. */
 export async function ociDriver(options: OciOptions): Promise<OciDriver> {
-  const lack = whyNoOci(options.runtime)
+  const layout = layoutOf(options.instance, options.dataDir)
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
+  const lack = whyNoOci(options.runtime, options.dataDir)
   if (lack !== undefined)
     throw new SlopboxError('unavailable', `sandboxes cannot run: ${lack}`, {
       hint: '`slopbox doctor` tells what to install.',
     })
-  const layout = layoutOf(options.instance, options.dataDir)
   await makeLayout(layout)
   const authorities = join(options.dataDir, 'authorities')
   await writeAuthorities(authorities, options.egressCaFile)

@@ -68,7 +68,7 @@ export class OutputLog {
   /** `rest` has been shown already as an unfinished line; it is shown again only when more of it came. */
   async *#follow(from: number, rest: string, signal: AbortSignal): AsyncGenerator<LogLine> {
     let offset = from
-    let pending = Buffer.from(rest)
+    let pending: Buffer = Buffer.from(rest)
     while (!signal.aborted) {
       await this.observe()
       const size = (await fileSize(this.#file))?.size ?? 0
@@ -76,8 +76,11 @@ export class OutputLog {
       if (size > offset) {
         const fresh = await readRange(this.#file, offset, size)
         offset += fresh.length
-        const { lines, rest: open } = split(Buffer.concat([pending, fresh]).toString('utf8'))
-        pending = Buffer.from(open.slice(0, maxLine))
+        const known = Buffer.concat([pending, fresh])
+        // Only whole lines become text: a character may be cut in two at the end of what is there.
+        const end = known.lastIndexOf(0x0a) + 1
+        pending = known.subarray(end).subarray(-maxLine)
+        const { lines } = split(known.subarray(0, end).toString('utf8'))
         for (const text of lines) yield { at: new Date().toISOString(), stream: 'stdout', text }
       } else await pause(followMs, signal)
     }

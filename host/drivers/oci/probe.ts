@@ -1,7 +1,10 @@
-import { accessSync, constants, existsSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { initProgram } from './bundle.ts'
+import { baseId, initProgram } from './bundle.ts'
 import { detectCgroups } from './cgroups.ts'
+import { planArguments } from './launch.ts'
 import { toolEnv } from './process.ts'
 
 export interface Lack {
@@ -11,8 +14,8 @@ export interface Lack {
   package: string | null
 }
 
-/** What this machine lacks for the driver; empty when sandboxes can run. */
-export function lacksForOci(runtime: 'crun' | 'runc'): Lack[] {
+/** What this machine lacks for the driver, with data in `directory`; empty when sandboxes can run. */
+export function lacksForOci(runtime: 'crun' | 'runc', directory: string): Lack[] {
   const lacks: Lack[] = []
   const need = (have: boolean, what: string, name: string | null): void => {
     if (!have) lacks.push({ what, package: name })
@@ -26,12 +29,37 @@ export function lacksForOci(runtime: 'crun' | 'runc'): Lack[] {
   need(['x64', 'arm64'].includes(process.arch), `an x86-64 or arm64 processor (this is ${process.arch})`, null)
   need(existsSync('/proc/self/ns/user'), 'user namespaces in the kernel', null)
   need(canLimit(), 'control groups that can be written', null)
+  if (lacks.length === 0) {
+    const fault = tryRoot(directory)
+    need(fault === null, `file system in ${directory} for sandboxes: ext4, xfs or btrfs is needed (${fault})`, null)
+  }
   return lacks
 }
 
+/** Makes a sandbox's root as `start` will. The mounts live and die with the helper. */
+function tryRoot(directory: string): string | null {
+  const probe = mkdtempSync(join(directory, 'probe-'))
+  try {
+    for (const name of ['lower', 'data/upper', 'data/work']) mkdirSync(join(probe, name), { recursive: true })
+    const plan = planArguments([
+      ['stage', '/run'],
+      ['map', String(baseId(0))],
+      ['clone', join(probe, 'lower'), 'lower'],
+      ['clone', join(probe, 'data'), 'data'],
+      ['overlay', 'root', 'lowerdir=lower,upperdir=data/upper,workdir=data/work'],
+      // Overlay falls back to read-only instead of failing.
+      ['run', 'test', '-w', 'root'],
+    ])
+    const { stdout } = spawnSync('perl', plan, { env: toolEnv, encoding: 'utf8', timeout: 10_000 })
+    return stdout === 'ok\n' ? null : stdout.replace(/^error /, '').trim()
+  } finally {
+    rmSync(probe, { recursive: true, force: true })
+  }
+}
+
 /** The lacks as one sentence with the next step, or undefined when there are none. */
-export function whyNoOci(runtime: 'crun' | 'runc'): string | undefined {
-  const lacks = lacksForOci(runtime)
+export function whyNoOci(runtime: 'crun' | 'runc', directory = tmpdir()): string | undefined {
+  const lacks = lacksForOci(runtime, directory)
   if (lacks.length === 0) return undefined
   const packages = lacks.flatMap((lack) => lack.package ?? [])
   const step = packages.length === 0 ? '' : `; install ${packages.join(', ')}`

@@ -106,6 +106,10 @@ export class Sandbox {
   async settle(why: 'exit' | 'stop'): Promise<void> {
     const signal = AbortSignal.timeout(patienceMs)
     const { run, init } = await this.look()
+    if (run.phase === 'ended' && (await this.#isClear())) {
+      if (why === 'stop' && run.exit !== null) await writeRun(this.paths, { ...run, exit: null })
+      return
+    }
     const exit = why === 'stop' || run.phase !== 'running' || init !== undefined ? null : await this.exit()
     await this.cgroup.kill(signal)
     if (run.phase !== 'ended') {
@@ -120,12 +124,21 @@ export class Sandbox {
         cpuMs: lost ? 0 : run.cpuMs + (used ?? 0),
       })
     } else if (why === 'stop' && run.exit !== null) await writeRun(this.paths, { ...run, exit: null })
-    await this.#machine.network.remove(this.link)
-    await this.#machine.network.withdraw(this.id)
-    await this.cgroup.remove(signal)
-    await rm(join(this.#machine.layout.runDir, 'runtime', this.id), { recursive: true, force: true })
+    const { network, layout } = this.#machine
+    await Promise.all([
+      // Egress knows the pair until the link is gone: later it could only be somebody else's.
+      network.remove(this.link).then(() => network.withdraw(this.id)),
+      this.cgroup.remove(signal),
+      rm(join(layout.runDir, 'runtime', this.id), { recursive: true, force: true }),
+      rm(this.paths.runtimeLog, { force: true }),
+    ])
+    // Last, because without it a later look takes everything for done.
     await rm(this.paths.pidFile, { force: true })
-    await rm(this.paths.runtimeLog, { force: true })
+  }
+
+  /** True when an ended run has left nothing. The link comes after the file with the init's number and goes before it. */
+  async #isClear(): Promise<boolean> {
+    return (await readIfThere(this.paths.pidFile)) === undefined && !(await this.cgroup.exists())
   }
 
   /** How a run that lives no more ended. The helper that waits for the init needs a moment to write it down. */
