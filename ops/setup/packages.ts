@@ -29,6 +29,7 @@ export const systemPackages: readonly SystemPackage[] = [
     anyOf: ['setpriv'],
     neededBy: 'run',
   },
+  { name: 'mount', why: "joins the sandboxes' disks", anyOf: ['mount'], neededBy: 'run' },
   { name: 'passwd', why: 'makes the system users of the processes', anyOf: ['useradd'], neededBy: 'run' },
   {
     name: 'ca-certificates',
