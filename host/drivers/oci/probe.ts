@@ -40,9 +40,9 @@ export function lacksForOci(runtime: 'crun' | 'runc', directory: string): Lack[]
 function tryRoot(directory: string): string | null {
   const probe = mkdtempSync(join(directory, 'probe-'))
   try {
-    for (const name of ['lower', 'data/upper', 'data/work']) mkdirSync(join(probe, name), { recursive: true })
+    for (const name of ['stage', 'lower', 'data/upper', 'data/work']) mkdirSync(join(probe, name), { recursive: true })
     const plan = planArguments([
-      ['stage', '/run'],
+      ['stage', join(probe, 'stage')],
       ['map', String(baseId(0))],
       ['clone', join(probe, 'lower'), 'lower'],
       ['clone', join(probe, 'data'), 'data'],
