@@ -71,6 +71,7 @@ export const Agent = z.object({
   since: Timestamp,
   sandbox: Sandbox.nullable(),
   url: z.string().nullable().describe('Where its own UI opens; null while there is none.'),
+  proxyTokenAt: Timestamp.nullable().describe('When its token for the forward proxy was made; null: it has none.'),
   createdAt: Timestamp,
 })
 export type Agent = z.infer<typeof Agent>
@@ -268,5 +269,40 @@ export const agentEvents = route({
   reply: pageOf(
     z.object({ id: z.string(), at: Timestamp, kind: z.string(), message: z.string(), state: SandboxState.nullable() }),
   ),
+  errors: ['not_found'],
+})
+
+export const ProxyToken = z.object({
+  token: z.string().describe('In this answer only: just its hash is kept.'),
+  username: AgentId.describe('User name for the proxy: the id of the agent.'),
+  proxyUrl: z
+    .string()
+    .nullable()
+    .describe('What to set `HTTP_PROXY` and `HTTPS_PROXY` to, credentials included; null: the operator has it off.'),
+})
+export type ProxyToken = z.infer<typeof ProxyToken>
+export const createProxyToken = route({
+  id: 'agents.proxyToken.create',
+  method: 'POST',
+  path: '/v1/agents/:id/proxy-token',
+  status: 201,
+  summary: "Create or replace the token for the agent's machines elsewhere",
+  description:
+    'A machine elsewhere that sends its traffic through the forward proxy with this token is treated as the agent: ' +
+    'same allowlist, secrets, budget, usage and audit. The token is shown once; a former one ends at once, and with it ' +
+    'every connection that uses it. It holds while the agent is started: a stopped agent, or one without a sandbox, is ' +
+    'denied everything (407), its machines elsewhere too, and starting it brings the same token back.',
+  params,
+  reply: ProxyToken,
+  errors: ['not_found', 'wrong_state'],
+})
+export const deleteProxyToken = route({
+  id: 'agents.proxyToken.delete',
+  method: 'DELETE',
+  path: '/v1/agents/:id/proxy-token',
+  summary: "Revoke the token for the agent's machines elsewhere",
+  description: 'Connections that use it are closed at once. An agent without a token stays as it is.',
+  params,
+  reply: Done,
   errors: ['not_found'],
 })

@@ -45,6 +45,8 @@ export const apiSections: readonly ApiSection[] = [
       agents.putAgentFile,
       agents.agentLogs,
       agents.agentEvents,
+      agents.createProxyToken,
+      agents.deleteProxyToken,
     ],
   },
   {

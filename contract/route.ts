@@ -23,6 +23,8 @@ export interface Route<
   method: Method
   path: `/${string}`
   summary: string
+  /** What the summary has no room for: consequences, and when it does not work. */
+  description: string | null
   access: Access
   /** The process that answers. `gateway` routes carry streams to a host and never touch the database. */
   server: 'control' | 'gateway'
@@ -43,6 +45,7 @@ interface RouteInit<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodTyp
   method: Method
   path: `/${string}`
   summary: string
+  description?: string
   access?: Access
   server?: 'control' | 'gateway'
   status?: number
@@ -81,6 +84,7 @@ function defaults<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType,
     method: init.method,
     path: init.path,
     summary: init.summary,
+    description: init.description ?? null,
     reply: init.reply,
     access: init.access ?? 'user',
     server: init.server ?? 'control',

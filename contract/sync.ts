@@ -198,7 +198,10 @@ export const EgressPolicy = z.object({
   rules: z.array(PolicyRule),
   secrets: z.array(PolicySecret),
   aliases: z.array(PolicyAlias),
-  /** SHA-256 (hex) of the token for `Proxy-Authorization: Basic {agent}:{token}` on the central listener; null: none. */
+  /**
+   * SHA-256 (hex) of the token for `Proxy-Authorization: Basic {agent}:{token}` on the central listener. Null: none, or
+   * none that holds now, because the sandbox is not meant to run.
+   */
   proxyTokenHash: z.string().nullable(),
   /** Set when the usage period's plan and budget are used up: everything is refused with `budget`. */
   exhausted: z.boolean(),

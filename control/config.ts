@@ -21,6 +21,12 @@ export const ControlConfig = z.object({
     .string()
     .min(1)
     .describe('Domain of agents and sandboxes with its port, for example `slopbox.localhost:8480`.'),
+  SLOPBOX_EGRESS_CENTRAL_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe(
+      'Where machines elsewhere reach the forward proxy, for example `http://10.0.0.5:3129`; not set: it is off.',
+    ),
   SLOPBOX_GITHUB_CLIENT_ID: optional.describe('With the secret: people may sign in with GitHub.'),
   SLOPBOX_GITHUB_CLIENT_SECRET: optional.describe('Belongs to SLOPBOX_GITHUB_CLIENT_ID.'),
   SLOPBOX_GOOGLE_CLIENT_ID: optional.describe('With the secret: people may sign in with Google.'),

@@ -68,7 +68,12 @@ function article(origin: string): (route: Route) => string {
     return `<article id="${text(route.id)}">
 <h3><a href="#${text(route.id)}">${text(route.summary)}</a></h3>
 <p class="call"><b class="${route.method}">${route.method}</b> <code>${text(route.path)}</code> ${kind}<span class="tag">${access}</span></p>
-${parts.join('')}
+${
+  route.description === null
+    ? ''
+    : `<p>${prose(route.description)}</p>
+`
+}${parts.join('')}
 <details><summary>Example</summary><pre>${text(example(origin, route))}</pre></details>
 <p class="errors">${route.status} on success · errors ${codes.join(' ')}</p>
 </article>`

@@ -32,6 +32,8 @@ export interface ControlDeps extends Partial<Pick<AgentsWiring, 'clock' | 'dialS
   publicUrl: string
   /** With its port. */
   domain: string
+  /** Where machines elsewhere reach the forward proxy; null or absent: it is off. */
+  proxyUrl?: string | null
   /** Unix socket to listen on; null: `app.server.inject` only. */
   socket: string | null
   gatewaySocket: string
@@ -142,6 +144,7 @@ if (import.meta.main) {
     databaseUrl: config.SLOPBOX_DATABASE_URL,
     publicUrl: config.SLOPBOX_PUBLIC_URL,
     domain: config.SLOPBOX_DOMAIN,
+    proxyUrl: config.SLOPBOX_EGRESS_CENTRAL_URL ?? null,
     socket: config.SLOPBOX_CONTROL_SOCKET,
     gatewaySocket: config.SLOPBOX_GATEWAY_SOCKET,
     gatewayToken: credential('gateway-internal.token'),

@@ -92,7 +92,7 @@ function operation(route: Route, tag: string, schemas: Json): Json {
     summary: route.summary,
     tags: [tag],
     ...(route.access === 'public' ? { security: [] } : {}),
-    ...(route.access === 'operator' ? { description: 'For operators.' } : {}),
+    ...descriptionOf(route),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(hasBody
       ? {
@@ -104,6 +104,11 @@ function operation(route: Route, tag: string, schemas: Json): Json {
       : {}),
     responses: { [String(route.status)]: success(route, schemas), ...failures(route) },
   }
+}
+
+function descriptionOf(route: Route): Json {
+  const text = [route.access === 'operator' ? 'For operators.' : '', route.description ?? ''].join(' ').trim()
+  return text === '' ? {} : { description: text }
 }
 
 function success(route: Route, schemas: Json): Json {

@@ -30,7 +30,8 @@ export async function composePolicies(db: Db, now: Date): Promise<EgressPolicy[]
       rules: rules.filter((rule) => appliesTo(rule, sandbox)).map(toPolicyRule),
       secrets: own.map(toPolicySecret),
       aliases: agent === undefined ? [] : [aliasOf(agent, own)],
-      proxyTokenHash: null,
+      // A machine elsewhere is the agent too: what its owner stopped is denied there as well.
+      proxyTokenHash: sandbox.desired === 'running' ? (agent?.proxy_token_hash ?? null) : null,
       exhausted: exhausted.has(sandbox.team_id),
     }
   })

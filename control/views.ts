@@ -53,6 +53,7 @@ export function toAgent({ agent, sandbox }: AgentWithSandbox, publicUrl: string)
     since: (sandbox?.since ?? agent.deleted_at ?? agent.created_at).toISOString(),
     sandbox: sandbox === null ? null : toSandbox(sandbox),
     url: condition.state === 'running' ? `${publicUrl.replace(/\/$/, '')}/agents/${agent.id}/gateway/` : null,
+    proxyTokenAt: agent.proxy_token_at?.toISOString() ?? null,
     createdAt: agent.created_at.toISOString(),
   }
 }

@@ -4,6 +4,7 @@ import type { App } from '../lib/mount.ts'
 import { mountAgentFiles } from './api/agent-files.ts'
 import { mountAgentSandbox } from './api/agent-sandbox.ts'
 import { mountAgents } from './api/agents.ts'
+import { mountAgentProxyToken } from './api/agent-proxy-token.ts'
 import { mountAuthorize } from './api/authorize.ts'
 import { dialThroughGateway, mountChat } from './api/chat.ts'
 import type { ChatDeps } from './api/chat.ts'
@@ -34,6 +35,8 @@ export interface AgentsWiring {
   publicUrl: string
   /** Domain of agents, with its port. */
   domain: string
+  /** Where machines elsewhere reach the forward proxy; null or absent: it is off. */
+  proxyUrl?: string | null
   /** Where connections into sandboxes are made. */
   gateway: { socketPath: string; token: string }
   log: Log
@@ -50,6 +53,7 @@ export async function wireAgents(app: App<Caller>, wiring: AgentsWiring): Promis
   mountAgents(app, deps)
   mountAgentSandbox(app, deps)
   mountAgentFiles(app, deps)
+  mountAgentProxyToken(app, { ...deps, proxyUrl: wiring.proxyUrl ?? null })
   mountChat(app, { ...deps, dialSandbox })
   mountSandboxes(app, deps)
   mountTemplates(app, deps)

@@ -29,6 +29,8 @@ export async function insertAgent(tx: Tx, agent: NewAgent): Promise<boolean> {
         model: json(agent.model),
         size: json(agent.size),
         volume_host_id: null,
+        proxy_token_hash: null,
+        proxy_token_at: null,
         deleted_at: null,
       })
       .execute(),
@@ -134,6 +136,12 @@ export async function markDeleted(tx: Tx, id: string): Promise<void> {
 /** Where the next sandbox's workspace is; null: on no host yet. */
 export async function setVolume(tx: Tx, id: string, volumeId: string, hostId: string | null): Promise<void> {
   await tx.updateTable('agents').set({ volume_id: volumeId, volume_host_id: hostId }).where('id', '=', id).execute()
+}
+
+/** Null: it has no token from now on. */
+export async function setProxyToken(tx: Tx, id: string, token: { hash: string; at: Date } | null): Promise<void> {
+  const set = { proxy_token_hash: token?.hash ?? null, proxy_token_at: token?.at ?? null }
+  await tx.updateTable('agents').set(set).where('id', '=', id).execute()
 }
 
 /** Destroyed agents whose last sandbox is gone are forgotten, with their rules. Answers which. */

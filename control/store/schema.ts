@@ -120,6 +120,9 @@ export interface AgentsTable {
   volume_id: string | null
   /** Where that volume is, once a sandbox with it was placed: the next one has to go there. */
   volume_host_id: string | null
+  /** SHA-256 of the token for the forward proxy, hex. */
+  proxy_token_hash: string | null
+  proxy_token_at: Date | null
   created_at: CreatedAt
   updated_at: CreatedAt
   /** Set when its owner destroyed it; the row goes once its sandbox is gone. */

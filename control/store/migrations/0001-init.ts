@@ -165,6 +165,9 @@ const fleet = sql`
     files jsonb not null default '{}',
     volume_id text,
     volume_host_id text references hosts on delete set null,
+    proxy_token_hash text,
+    proxy_token_at timestamptz(3),
+    check ((proxy_token_hash is null) = (proxy_token_at is null)),
     created_at timestamptz(3) not null default now(),
     updated_at timestamptz(3) not null default now(),
     deleted_at timestamptz(3)
