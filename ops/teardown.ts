@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { globSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { globSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { pause } from '../lib/loop.ts'
 import type { Places } from './paths.ts'
 import { OpsError } from './say.ts'
@@ -31,10 +32,15 @@ async function endSandboxes(instance: string): Promise<void> {
   for (const directory of cgroupsOf(instance).toSorted((a, b) => b.length - a.length)) rmdirSync(directory)
 }
 
-/** Version 1 has a tree for each controller, version 2 one for all. */
+/** Version 1 has a tree for each controller, version 2 one for all. Parents come before their children. */
 function cgroupsOf(instance: string): string[] {
   const roots = globSync([`/sys/fs/cgroup/slopbox-${instance}`, `/sys/fs/cgroup/*/slopbox-${instance}`])
-  return roots.flatMap((root) => [root, ...globSync(`${root}/**/`).map((path) => path.replace(/\/$/, ''))])
+  return roots.flatMap((root) => [
+    root,
+    ...readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name)),
+  ])
 }
 
 function pidsOf(instance: string): number[] {

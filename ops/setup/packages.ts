@@ -55,6 +55,7 @@ export const systemPackages: readonly SystemPackage[] = [
     anyOf: ['/usr/share/fonts/truetype/*/*.ttf', '/usr/share/fonts/opentype/*/*.otf'],
     neededBy: 'test',
   },
+  { name: 'runc', why: 'is the second container runtime the tests examine', anyOf: ['runc'], neededBy: 'test' },
   { name: 'procps', why: 'looks at processes inside sandboxes in tests', anyOf: ['ps'], neededBy: 'test' },
   { name: 'curl', why: 'is a client of the end-to-end test', anyOf: ['curl'], neededBy: 'test' },
 ]
