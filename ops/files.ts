@@ -11,6 +11,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import { OpsError } from './say.ts'
 
 export interface Owner {
@@ -48,7 +49,7 @@ export function ensureFile(file: string, content: string, mode: number, owner: O
 /** Makes a directory (and repairs the owner and mode of one that is there). */
 export function ensureDirectory(path: string, mode: number, owner?: Owner): void {
   try {
-    if (!existsSync(path)) mkdirSync(path, { recursive: true, mode })
+    makeDirectories(path, mode)
     chmodSync(path, mode)
     if (owner !== undefined) chownSync(path, owner.uid, owner.gid)
   } catch (cause) {
@@ -59,20 +60,40 @@ export function ensureDirectory(path: string, mode: number, owner?: Owner): void
 /** A directory that the owner of the machine made keeps its mode; one that is missing is made with `mode`. */
 export function ensureBase(path: string, mode: number): void {
   try {
-    if (!existsSync(path)) mkdirSync(path, { recursive: true, mode })
+    makeDirectories(path, mode)
     if (!statSync(path).isDirectory()) throw new OpsError(`${path} is not a directory`, 'Choose another with --data.')
   } catch (cause) {
     throw diskError(path, cause)
   }
 }
 
-function diskError(path: string, cause: unknown): unknown {
+/** A change of mode that says what is in the way. */
+export function chmodBase(path: string, mode: number): void {
+  try {
+    chmodSync(path, mode)
+  } catch (cause) {
+    throw diskError(path, cause)
+  }
+}
+
+/** Node's own recursive mkdir never returns where a file system denies that its directories exist, as /proc does. */
+function makeDirectories(path: string, mode: number): void {
+  if (existsSync(path)) return
+  if (dirname(path) !== path) makeDirectories(dirname(path), 0o755)
+  mkdirSync(path, { mode })
+}
+
+/** What the file system said, as something the operator can act on. */
+export function diskError(path: string, cause: unknown): unknown {
   const code = (cause as NodeJS.ErrnoException).code
   if (code === 'ENOSPC') return new OpsError(`the disk of ${path} is full`, 'Free some space, then start again.')
   if (code === 'EROFS')
     return new OpsError(`${path} is on a read-only file system`, 'Choose another place with --data.')
   if (code === 'EACCES' || code === 'EPERM') {
     return new OpsError(`${path} cannot be written by this user`, 'Run as root, or choose another place with --data.')
+  }
+  if (code === 'ENOENT' || code === 'EINVAL' || code === 'ENAMETOOLONG') {
+    return new OpsError(`${path} cannot be made: ${code}`, 'Choose another place with --data.')
   }
   if (code === 'ENOTDIR' || code === 'EEXIST') {
     return new OpsError(`${path}: a part of this path is not a directory`, 'Choose another place with --data.')

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { z } from 'zod'
+import { diskError } from './files.ts'
 import { OpsError } from './say.ts'
 
 /** Who holds a data directory. `url` is known once it serves. */
@@ -17,7 +18,7 @@ export interface DataLock extends Disposable {
  * that only this process holds, so it ends with the process however that dies, and two starts cannot both win.
  */
 export function takeLock(file: string): DataLock | Holder {
-  const fd = openSync(file, 'a+', 0o644)
+  const fd = openLock(file)
   if (!flock(fd, ['-n'])) {
     closeSync(fd)
     return readHolder(file) ?? { pid: 0, url: null }
@@ -26,13 +27,26 @@ export function takeLock(file: string): DataLock | Holder {
     ftruncateSync(fd, 0)
     writeSync(fd, `${JSON.stringify({ pid: process.pid, url })}\n`)
   }
-  announce(null)
+  try {
+    announce(null)
+  } catch (cause) {
+    closeSync(fd)
+    throw diskError(file, cause)
+  }
   return {
     announce,
     [Symbol.dispose]() {
       ftruncateSync(fd, 0)
       closeSync(fd)
     },
+  }
+}
+
+function openLock(file: string): number {
+  try {
+    return openSync(file, 'a+', 0o644)
+  } catch (cause) {
+    throw diskError(file, cause)
   }
 }
 

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { OpsError } from './say.ts'
 
 /** The clone this code runs from. */
 export const appDirectory: string = dirname(import.meta.dirname)
@@ -26,7 +27,9 @@ export interface Places {
 }
 
 export function dataDirectory(given: string | undefined): string {
-  return given === undefined ? join(homedir(), '.slopbox') : resolve(given)
+  if (given === undefined) return join(homedir(), '.slopbox')
+  if (given.trim() !== '') return resolve(given)
+  throw new OpsError('--data is empty', 'Name a directory, or leave the option out for ~/.slopbox.')
 }
 
 /** Unix socket paths end at 107 bytes, so sockets live under `/run` and never under the data directory. */

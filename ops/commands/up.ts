@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { homedir } from 'node:os'
 import { SlopboxError } from '../../contract/errors.ts'
 import { Slopbox } from '../../sdk/index.ts'
+import { requireMachine } from '../doctor/probes.ts'
 import { writeAtomic } from '../files.ts'
 import { type DataLock, isHolder, takeLock } from '../lock.ts'
 import { appDirectory, placesOf } from '../paths.ts'
@@ -33,6 +34,7 @@ export async function up(args: readonly string[], env: NodeJS.ProcessEnv): Promi
   if (settings.detach) return detach(args)
   const output = createOutput()
   ensurePackages('run', output.say)
+  if (settings.driver === 'oci') requireMachine()
   ensureDataDirectory(settings.data)
   const lock = takeLock(join(settings.data, 'up.lock'))
   if (isHolder(lock)) {

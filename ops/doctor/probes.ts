@@ -4,6 +4,7 @@ import { existsSync, globSync, readFileSync, statfsSync } from 'node:fs'
 import { freemem, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
 import { currentHolder } from '../lock.ts'
+import { OpsError } from '../say.ts'
 import { findProgram, installLine, missingPackages } from '../setup/packages.ts'
 import { hybridCgroup } from '../setup/namespace.ts'
 import { holderOf, isFree } from '../setup/ports.ts'
@@ -212,4 +213,12 @@ export function registries(): Finding[] {
         )
       : yes('registry apt', [...new Set(hosts)].join(', ')),
   ]
+}
+
+/** What the default driver cannot do without, beyond packages. Throws with the first lack and the way to get it. */
+export function requireMachine(): void {
+  for (const probe of [kernel, cgroups, userNamespaces, overlay, firewall]) {
+    const { name, verdict, detail, fix } = probe()
+    if (verdict === 'missing') throw new OpsError(`this machine cannot run sandboxes: ${name}: ${detail}`, fix)
+  }
 }

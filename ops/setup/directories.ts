@@ -1,6 +1,6 @@
-import { chmodSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { ensureBase, ensureDirectory, writeAtomic } from '../files.ts'
+import { chmodBase, ensureBase, ensureDirectory, writeAtomic } from '../files.ts'
 import type { Places } from '../paths.ts'
 import { OpsError } from '../say.ts'
 import type { Installation } from './installation.ts'
@@ -8,10 +8,21 @@ import type { Account, SystemUser } from './users.ts'
 
 const root: Account = { uid: 0, gid: 0 }
 
-/** The data directory itself, before anything is known about it. */
+/** What a start that was interrupted may have left before it wrote down what this installation is. */
+const early = new Set(['up.lock', 'installation.json.new'])
+
+/** The data directory itself. One that holds something else (a home, `/`, a clone) is refused and not touched. */
 export function ensureDataDirectory(data: string): void {
   ensureBase(data, 0o711)
-  chmodSync(data, 0o711)
+  const entries = readdirSync(data)
+  const stranger = entries.includes('installation.json') ? undefined : entries.find((name) => !early.has(name))
+  if (stranger !== undefined) {
+    throw new OpsError(
+      `${data} is not a data directory of Slopbox: it holds ${stranger}`,
+      'Name a new or an empty directory with --data.',
+    )
+  }
+  chmodBase(data, 0o711)
 }
 
 /** Every part with the owner and the mode it needs; repeated at each start, so that a changed one repairs itself. */

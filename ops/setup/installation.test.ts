@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { ensureBase, ensureFile, writeAtomic } from '../files.ts'
 import { OpsError } from '../say.ts'
+import { ensureDataDirectory } from './directories.ts'
 import { claimedSubnets, type Installation, newIdentity, readInstallation, writeInstallation } from './installation.ts'
 
 let directory = ''
@@ -81,4 +82,27 @@ test('a data directory under a file is an error with a next step', () => {
     () => ensureBase(join(directory, 'file', 'data'), 0o711),
     (error) => error instanceof OpsError && /--data/.test(error.hint ?? ''),
   )
+})
+
+test('a place where no directory can be made is an error, not a wait', () => {
+  assert.throws(
+    () => ensureBase('/proc/slopbox/data', 0o711),
+    (error) => error instanceof OpsError && /\/proc\/slopbox/.test(error.message),
+  )
+})
+
+test('a directory that holds something else is refused and keeps its mode', () => {
+  writeFileSync(join(directory, 'letter.txt'), '')
+  chmodSync(directory, 0o755)
+  assert.throws(() => ensureDataDirectory(directory), /is not a data directory of Slopbox: it holds letter\.txt/)
+  assert.equal(statSync(directory).mode & 0o777, 0o755)
+})
+
+test('a directory that an interrupted start left is taken again', () => {
+  writeFileSync(join(directory, 'up.lock'), '')
+  ensureDataDirectory(directory)
+  writeFileSync(join(directory, 'installation.json'), '{}')
+  writeFileSync(join(directory, 'anything'), '')
+  ensureDataDirectory(directory)
+  assert.equal(statSync(directory).mode & 0o777, 0o711)
 })
