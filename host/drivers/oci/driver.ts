@@ -255,7 +255,10 @@ export class OciDriver implements Driver, AsyncDisposable {
 
   /** Destroys every sandbox and takes the rules and directories of this installation off the machine; volumes stay. */
   async purge(): Promise<void> {
-    await Promise.all([...this.#sandboxes.keys()].map((id) => this.destroy(id, [])))
+    const ends = await Promise.allSettled([...this.#sandboxes.keys()].map((id) => this.destroy(id, [])))
+    const failed = ends.find((end) => end.status === 'rejected')
+    // The rules stay as long as a link may be up.
+    if (failed !== undefined) throw failed.reason
     await this.#machine.network.unload()
     await removeParent(this.#machine.cgroups, this.#machine.cgroupParent)
     await rm(this.#machine.layout.runDir, { recursive: true, force: true })

@@ -136,7 +136,7 @@ export class Network {
  * egress; nothing else comes in, nothing is forwarded. Egress itself is closed to everybody but the links and this machine,
  * and only root (the host process) opens connections into a sandbox.
  */
-function rules({ instance, subnet, ports }: NetworkOptions): string {
+function rules({ instance, ports }: NetworkOptions): string {
   const table = `inet slopbox_${instance}`
   const ours = `"s${instance}*"`
   return `table ${table} {}
@@ -147,7 +147,6 @@ table ${table} {
   chain arriving {
     type filter hook prerouting priority raw; policy accept;
     iifname ${ours} jump from_sandbox
-    iifname != ${ours} iifname != "lo" ip saddr ${subnet} drop
   }
   chain from_sandbox {
     meta nfproto != ipv4 drop
