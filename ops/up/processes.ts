@@ -111,6 +111,7 @@ function control(situation: Situation): ChildSpec {
     SLOPBOX_PUBLIC_URL: situation.publicUrl,
     SLOPBOX_DOMAIN: situation.domain,
     SLOPBOX_GATEWAY_SOCKET: places.sockets.gateway,
+    ...(settings.central === null ? {} : { SLOPBOX_EGRESS_CENTRAL_URL: settings.central.url }),
     ...settings.oauth,
   })
 }
@@ -146,7 +147,7 @@ function egress(situation: Situation): ChildSpec {
     SLOPBOX_NETWORK_FILE: places.network,
     SLOPBOX_EGRESS_CA_FILE: places.interceptionCa,
     ...egressPorts(installation),
-    ...(settings.centralListen === null ? {} : { SLOPBOX_EGRESS_CENTRAL_LISTEN: settings.centralListen }),
+    ...(settings.central === null ? {} : { SLOPBOX_EGRESS_CENTRAL_LISTEN: settings.central.listen }),
   })
 }
 

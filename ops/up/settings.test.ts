@@ -59,3 +59,11 @@ test("the machine's proxy and trust settings are passed on, nothing else is", ()
   const env = { https_proxy: 'http://proxy:3128', SSL_CERT_FILE: '/ca.pem', AWS_SECRET_ACCESS_KEY: 'x' }
   assert.deepEqual(readUpSettings([], env).machine, { https_proxy: 'http://proxy:3128', SSL_CERT_FILE: '/ca.pem' })
 })
+
+test('the proxy for machines elsewhere needs both where it listens and where it is reached', () => {
+  const listen = { SLOPBOX_EGRESS_CENTRAL_LISTEN: '0.0.0.0:3129' }
+  assert.throws(() => readUpSettings([], listen), /SLOPBOX_EGRESS_CENTRAL_URL is not/)
+  const both = { ...listen, SLOPBOX_EGRESS_CENTRAL_URL: 'http://10.0.0.5:3129' }
+  assert.deepEqual(readUpSettings([], both).central, { listen: '0.0.0.0:3129', url: 'http://10.0.0.5:3129' })
+  assert.equal(readUpSettings([], {}).central, null)
+})

@@ -20,6 +20,9 @@ export const UpConfig = z.object({
   SLOPBOX_EGRESS_CENTRAL_LISTEN: optional.describe(
     'Address and port of the forward proxy for machines elsewhere; off when not set.',
   ),
+  SLOPBOX_EGRESS_CENTRAL_URL: optional.describe(
+    'Where those machines reach it, for example `http://10.0.0.5:3129`; needed with SLOPBOX_EGRESS_CENTRAL_LISTEN.',
+  ),
   SLOPBOX_GITHUB_CLIENT_ID: optional.describe('With the secret: people may sign in with GitHub.'),
   SLOPBOX_GITHUB_CLIENT_SECRET: optional.describe('Belongs to SLOPBOX_GITHUB_CLIENT_ID.'),
   SLOPBOX_GOOGLE_CLIENT_ID: optional.describe('With the secret: people may sign in with Google.'),
@@ -41,7 +44,8 @@ export interface UpSettings {
   logLevel: (typeof logLevels)[number]
   driver: 'oci' | 'fake'
   ociRuntime: 'crun' | 'runc'
-  centralListen: string | null
+  /** The forward proxy for machines elsewhere: where it listens and what they are told. */
+  central: { listen: string; url: string } | null
   oauth: Record<string, string>
   databaseUrl: string | null
   /** The machine's own variables that say how it reaches the network, passed on to every process. */
@@ -99,7 +103,7 @@ export function readUpSettings(args: readonly string[], env: NodeJS.ProcessEnv):
     driver: config.SLOPBOX_DRIVER,
     ociRuntime:
       config.SLOPBOX_OCI_RUNTIME ?? (findProgram('crun') === null && findProgram('runc') !== null ? 'runc' : 'crun'),
-    centralListen: config.SLOPBOX_EGRESS_CENTRAL_LISTEN ?? null,
+    central: centralProxy(config.SLOPBOX_EGRESS_CENTRAL_LISTEN, config.SLOPBOX_EGRESS_CENTRAL_URL),
     oauth,
     databaseUrl: databaseAddress(env['DATABASE_URL']),
     machine: Object.fromEntries(
@@ -123,6 +127,16 @@ export function readFlags<T extends NonNullable<FlagOptions>>(
     if (!(error instanceof TypeError)) throw error
     throw new OpsError(error.message.split('. To specify')[0] ?? error.message, `Usage: ${usage}`)
   }
+}
+
+function centralProxy(listen: string | undefined, url: string | undefined): UpSettings['central'] {
+  if (listen !== undefined && url !== undefined) return { listen, url }
+  if (listen === undefined && url === undefined) return null
+  const [given, other] = listen === undefined ? ['URL', 'LISTEN'] : ['LISTEN', 'URL']
+  throw new OpsError(
+    `SLOPBOX_EGRESS_CENTRAL_${given} is set, but SLOPBOX_EGRESS_CENTRAL_${other} is not`,
+    'Set both, or neither.',
+  )
 }
 
 function portNumber(text: string): number {
