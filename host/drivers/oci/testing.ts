@@ -1,6 +1,6 @@
 /** A small root file system made of this machine's own programs, and a driver in a corner of its own. */
 import { execFileSync } from 'node:child_process'
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
@@ -91,8 +91,7 @@ export async function ociWorld(runtime: 'crun' | 'runc', changes: Partial<OciOpt
     runtime,
     dataDir: join(directory, 'data'),
     instance: randomBytes(2).toString('hex'),
-    // Of the range for benchmarks (RFC 2544), which no real network uses.
-    subnet: `198.19.${randomInt(256)}.0/24`,
+    subnet: ownSubnet(),
     ports: { http: 1, tls: 2, proxy: 3, dns: 4 },
     networkFile: join(directory, 'network.json'),
     egressCaFile,
@@ -120,6 +119,15 @@ export async function ociWorld(runtime: 'crun' | 'runc', changes: Partial<OciOpt
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/**
+ * Room for four links in the range for benchmarks (RFC 2544), which no real network uses. Chosen by process id, so that
+ * test files that run side by side do not meet.
+ */
+function ownSubnet(): string {
+  const offset = (100 + (process.pid % 8_000)) * 16
+  return `198.${18 + (offset >> 16)}.${(offset >> 8) & 255}.${offset & 255}/28`
 }
 
 const plainSpec = (root: string): DriverSpec => ({
