@@ -4,14 +4,12 @@ import { join } from 'node:path'
 import { pause } from '../lib/loop.ts'
 import type { Places } from './paths.ts'
 import { OpsError } from './say.ts'
-import { dropHostNamespace } from './setup/namespace.ts'
 
 /** Takes away everything an installation made on this machine, its sandboxes and its data included. Nothing of it may run. */
 export async function wipe(places: Places, instance: string): Promise<void> {
   await endSandboxes(instance)
   for (const link of linksOf(instance)) quietly('ip', ['link', 'delete', link])
   quietly('nft', ['delete', 'table', 'inet', `slopbox_${instance}`])
-  dropHostNamespace(places.run)
   for (const directory of [places.run, `/run/slopbox-${instance}`, places.data]) {
     rmSync(directory, { recursive: true, force: true })
   }

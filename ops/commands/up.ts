@@ -14,7 +14,6 @@ import { ensureConsole } from '../setup/console.ts'
 import { ensureCredentials } from '../setup/credentials.ts'
 import { checkReadable, ensureDataDirectory, ensureParts, ensureRun } from '../setup/directories.ts'
 import { type Installation, readInstallation, writeInstallation } from '../setup/installation.ts'
-import { ensureHostNamespace, hybridCgroup } from '../setup/namespace.ts'
 import { ensurePackages } from '../setup/packages.ts'
 import { ensureDatabase } from '../setup/postgres.ts'
 import { ensureUsers } from '../setup/users.ts'
@@ -107,8 +106,6 @@ async function prepare(
     installation,
     settings,
     clone: appDirectory,
-    hybridCgroup: hybridCgroup(),
-    hostNamespace: ensureHostNamespace(places.run),
     publicUrl: publicUrl(installation),
     domain: domainWithPort(installation),
   }

@@ -6,7 +6,6 @@ import { dirname } from 'node:path'
 import { currentHolder } from '../lock.ts'
 import { OpsError } from '../say.ts'
 import { findProgram, installLine, missingPackages } from '../setup/packages.ts'
-import { hybridCgroup } from '../setup/namespace.ts'
 import { holderOf, isFree } from '../setup/ports.ts'
 
 export interface Finding {
@@ -63,7 +62,7 @@ export function cgroups(): Finding {
     ? readFileSync(`${base}/cgroup.controllers`, 'utf8').trim().split(' ')
     : globSync(`${base}/*`).map((path) => path.split('/').at(-1) ?? '')
   const lacking = ['cpu', 'memory', 'pids'].filter((name) => !controllers.includes(name))
-  const kind = v2 ? 'version 2' : hybridCgroup() === null ? 'version 1' : 'version 1 (hybrid)'
+  const kind = v2 ? 'version 2' : existsSync(`${base}/unified`) ? 'version 1 (hybrid)' : 'version 1'
   if (lacking.length === 0) return yes('cgroups', `${kind}, with cpu, memory and pids`)
   return finding(
     'cgroups',

@@ -8,8 +8,8 @@ import type { Account, SystemUser } from './users.ts'
 
 const root: Account = { uid: 0, gid: 0 }
 
-/** What a start that was interrupted may have left before it wrote down what this installation is. */
-const early = new Set(['up.lock', 'installation.json.new'])
+/** What an interrupted start may have left before it wrote down what this installation is, and what a new disk holds. */
+const early = new Set(['up.lock', 'installation.json.new', 'lost+found'])
 
 /** The data directory itself. One that holds something else (a home, `/`, a clone) is refused and not touched. */
 export function ensureDataDirectory(data: string): void {

@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { pause } from '../../lib/loop.ts'
 import { account, ensureUsers, group, groupId } from '../setup/users.ts'
-import { ensureHostNamespace, dropHostNamespace, hybridCgroup } from '../setup/namespace.ts'
 import { type Confinement, confinedCommand } from './command.ts'
 import { startTimeOf } from './process-table.ts'
 
@@ -30,8 +29,6 @@ beforeEach(() => {
     clone: join(base, 'secret', 'clone'),
     app: join(base, 'app'),
     binds: [{ from: join(base, 'secret', 'part'), to: join(base, 'own') }],
-    keptNamespace: null,
-    unmount: [],
     capabilities: [],
     onOrphan: 'KILL',
   }
@@ -106,30 +103,4 @@ test('it dies with whoever started it', { skip }, async () => {
   const limit = AbortSignal.timeout(20_000)
   while (startTimeOf(pid) !== null && !limit.aborted) await pause(10, limit)
   assert.equal(startTimeOf(pid), null)
-})
-
-test('the kept namespace shows a later start the mounts of an earlier one, and nobody else', { skip }, () => {
-  const run1 = join(base, 'run')
-  mkdirSync(run1)
-  const keptNamespace = ensureHostNamespace(run1)
-  try {
-    assert.equal(ensureHostNamespace(run1), keptNamespace)
-    const kept = { ...confinement, user: null, keptNamespace }
-    mkdirSync(join(base, 'disk'))
-    assert.equal(run(kept, `mount -t tmpfs sandbox ${base}/disk && touch ${base}/disk/there`).status, 0)
-    assert.equal(existsSync(join(base, 'disk', 'there')), false)
-    const second = run(kept, `ls ${base}/disk; cat code.txt`)
-    assert.equal(second.out, 'there\nthe code\n', second.err)
-  } finally {
-    dropHostNamespace(run1)
-  }
-  assert.doesNotMatch(readFileSync('/proc/self/mounts', 'utf8'), new RegExp(base))
-})
-
-test('a hybrid machine is told from pure ones by its mounts', () => {
-  const v1 = 'cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n'
-  const v2 = 'cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n'
-  assert.equal(hybridCgroup(v1 + v2), '/sys/fs/cgroup/unified')
-  assert.equal(hybridCgroup(v1), null)
-  assert.equal(hybridCgroup('cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n'), null)
 })

@@ -8,10 +8,6 @@ export interface Confinement {
   app: string
   /** Directories that become visible to this process alone: real path → where. */
   binds: readonly { from: string; to: string }[]
-  /** A mount namespace that outlives the process (its mounts are found again after a restart); null for one of its own. */
-  keptNamespace: string | null
-  /** Mount points taken away inside, for example a second cgroup hierarchy. */
-  unmount: readonly string[]
   /** Capabilities kept by a process that is not root, in setpriv's spelling. */
   capabilities: readonly string[]
   /** Signal the kernel sends when the supervisor dies. */
@@ -27,31 +23,12 @@ const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 export function confinedCommand(confinement: Confinement, argv: readonly string[]): string[] {
   const steps = [
     'set -e',
-    ...confinement.unmount.map((path) => `! mountpoint -q ${quote(path)} || umount ${quote(path)}`),
-    ...mounts(confinement),
+    `mount --bind -o ro ${quote(confinement.clone)} ${quote(confinement.app)}`,
+    ...confinement.binds.map(({ from, to }) => `mount --bind ${quote(from)} ${quote(to)}`),
     `cd ${quote(confinement.app)}`,
     `exec ${[...privileges(confinement), ...argv].map(quote).join(' ')}`,
   ]
-  const enter =
-    confinement.keptNamespace === null
-      ? ['unshare', '--mount', '--propagation', 'private', '--']
-      : ['nsenter', `--mount=${confinement.keptNamespace}`, '--']
-  return [...enter, '/bin/sh', '-c', steps.join('\n')]
-}
-
-/** A kept namespace still has the mounts of the start before; they are replaced, since the clone may have moved. */
-function mounts(confinement: Confinement): string[] {
-  const replace = (to: string): string[] =>
-    confinement.keptNamespace === null ? [] : [`! mountpoint -q ${quote(to)} || umount -l ${quote(to)}`]
-  return [
-    ...replace(confinement.app),
-    `mount --bind -o ro ${quote(confinement.clone)} ${quote(confinement.app)}`,
-    ...confinement.binds.flatMap(({ from, to }) =>
-      confinement.keptNamespace === null
-        ? [`mount --bind ${quote(from)} ${quote(to)}`]
-        : [`mountpoint -q ${quote(to)} || mount --bind ${quote(from)} ${quote(to)}`],
-    ),
-  ]
+  return ['unshare', '--mount', '--propagation', 'private', '--', '/bin/sh', '-c', steps.join('\n')]
 }
 
 function privileges(confinement: Confinement): string[] {

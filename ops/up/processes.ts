@@ -14,10 +14,6 @@ export interface Situation {
   settings: UpSettings
   /** Directory of the clone on this machine. */
   clone: string
-  /** A mount point that is a second, unused cgroup hierarchy; the OCI runtime would mistake it for the one in charge. */
-  hybridCgroup: string | null
-  /** Pinned mount namespace of the host process. */
-  hostNamespace: string
   publicUrl: string
   domain: string
 }
@@ -35,8 +31,6 @@ export function confinementOf(situation: Situation, name: string, user: SystemUs
     clone: situation.clone,
     app: places.app,
     binds: [{ from: places.part(name), to: places.own(name) }],
-    keptNamespace: user === null ? situation.hostNamespace : null,
-    unmount: user === null && situation.hybridCgroup !== null ? [situation.hybridCgroup] : [],
     capabilities: name === 'gateway' && situation.installation.port < 1024 ? ['net_bind_service'] : [],
     onOrphan: name === 'db' ? 'INT' : 'KILL',
   }
