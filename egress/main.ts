@@ -6,7 +6,7 @@ import type { Meter } from '../contract/usage.ts'
 import { readConfig } from '../lib/config.ts'
 import { openCounters } from '../lib/counters.ts'
 import { readCredential } from '../lib/credentials.ts'
-import { announceReady, untilStopped } from '../lib/lifecycle.ts'
+import { announceReady, endOnFault, untilStopped } from '../lib/lifecycle.ts'
 import { createLog, type Log } from '../lib/log.ts'
 import { callSocket } from '../lib/socket-client.ts'
 import { openSpool } from '../lib/spool.ts'
@@ -111,6 +111,7 @@ export async function startEgress(deps: EgressDeps): Promise<Egress> {
 }
 
 if (import.meta.main) {
+  endOnFault()
   refuseLaxParsing(process.execArgv, process.env)
   const config = readConfig(EgressConfig, process.env)
   const log = createLog('egress', config.SLOPBOX_LOG_LEVEL)

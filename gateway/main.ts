@@ -5,7 +5,7 @@ import type { Meter } from '../contract/usage.ts'
 import { readConfig } from '../lib/config.ts'
 import { openCounters } from '../lib/counters.ts'
 import { readCredential } from '../lib/credentials.ts'
-import { announceReady, untilStopped } from '../lib/lifecycle.ts'
+import { announceReady, endOnFault, untilStopped } from '../lib/lifecycle.ts'
 import { createLog } from '../lib/log.ts'
 import type { Log } from '../lib/log.ts'
 import { loop } from '../lib/loop.ts'
@@ -168,6 +168,7 @@ function fromConfig(config: GatewayConfig): GatewayDeps {
 }
 
 if (import.meta.main) {
+  endOnFault()
   const config = readConfig(GatewayConfig, process.env)
   await using _gateway = await startGateway(fromConfig(config))
   announceReady(config.SLOPBOX_READY_FD)

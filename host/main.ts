@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { readConfig } from '../lib/config.ts'
 import { readCredential } from '../lib/credentials.ts'
-import { announceReady, untilStopped } from '../lib/lifecycle.ts'
+import { announceReady, endOnFault, untilStopped } from '../lib/lifecycle.ts'
 import { createLog, type Log } from '../lib/log.ts'
 import { loop, type Loop } from '../lib/loop.ts'
 import { HostConfig } from './config.ts'
@@ -164,6 +164,7 @@ function readVersion(): string {
 }
 
 if (import.meta.main) {
+  endOnFault()
   const config = readConfig(HostConfig, process.env)
   const log = createLog('host', config.SLOPBOX_LOG_LEVEL)
   await using stack = new AsyncDisposableStack()

@@ -11,3 +11,24 @@ export function untilStopped(): Promise<NodeJS.Signals> {
 export function announceReady(fd: number | null): void {
   if (fd !== null) writeSync(fd, 'ready\n')
 }
+
+/** Ends the process at a fault nobody caught: the stack for the log, then, as its last words, what went wrong. */
+export function endOnFault(): void {
+  process.on('uncaughtException', (error: unknown) => {
+    const stack = error instanceof Error ? `${error.stack ?? ''}\n` : ''
+    writeSync(2, `${stack}${faultText(error)}\n`)
+    process.exit(1)
+  })
+}
+
+/** A fault with what caused it, outermost first, and the next steps that are known. */
+export function faultText(error: unknown): string {
+  const messages: string[] = []
+  const hints = new Set<string>()
+  for (let each = error; each !== undefined && each !== null; each = each instanceof Error ? each.cause : undefined) {
+    messages.push(each instanceof Error ? each.message : String(each))
+    const hint = each instanceof Error && 'hint' in each ? each.hint : undefined
+    if (typeof hint === 'string') hints.add(hint)
+  }
+  return [messages.join(': '), ...hints].join('\n')
+}

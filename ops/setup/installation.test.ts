@@ -98,6 +98,12 @@ test('a directory that holds something else is refused and keeps its mode', () =
   assert.equal(statSync(directory).mode & 0o777, 0o755)
 })
 
+test('a disk of its own is taken although making its file system left something there', () => {
+  mkdirSync(join(directory, 'lost+found'))
+  ensureDataDirectory(directory)
+  assert.equal(statSync(directory).mode & 0o777, 0o711)
+})
+
 test('a directory that an interrupted start left is taken again', () => {
   writeFileSync(join(directory, 'up.lock'), '')
   ensureDataDirectory(directory)
