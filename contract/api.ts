@@ -5,6 +5,7 @@ import * as events from './events.ts'
 import * as people from './people.ts'
 import type { Route } from './route.ts'
 import * as sandboxes from './sandboxes.ts'
+import * as sshKeys from './ssh-keys.ts'
 import * as templates from './templates.ts'
 import * as usage from './usage.ts'
 
@@ -21,6 +22,9 @@ export const apiSections: readonly ApiSection[] = [
       people.createKey,
       people.listKeys,
       people.deleteKey,
+      sshKeys.createSshKey,
+      sshKeys.listSshKeys,
+      sshKeys.deleteSshKey,
       people.getAuthOptions,
       people.redeemSignInLink,
     ],

@@ -19,6 +19,7 @@ export const idPrefixes = {
   secret: 'sc',
   rule: 'er',
   key: 'ak',
+  sshKey: 'sk',
   plan: 'pl',
   period: 'up',
   event: 'ev',
@@ -54,6 +55,7 @@ export const HostId = id('host')
 export const SecretId = id('secret')
 export const RuleId = id('rule')
 export const KeyId = id('key')
+export const SshKeyId = id('sshKey')
 export const PlanId = id('plan')
 export const EventId = id('event')
 export const AuditId = id('audit')

@@ -263,6 +263,10 @@ export const authorize = route({
       apiKey: z.string().optional(),
       userId: z.string().optional().describe('X-User-Id'),
       sessionId: z.string().optional().describe("From the gateway's own signed origin cookie."),
+      sshKey: z
+        .string()
+        .optional()
+        .describe('Fingerprint, `SHA256:…`, of a public key. Nothing is dialled before its signature is verified.'),
     }),
     target: z.discriminatedUnion('kind', [
       z.object({ kind: z.literal('agent-ui'), agentId: z.string() }),

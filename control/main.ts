@@ -12,6 +12,7 @@ import { mountEgress } from './api/egress.ts'
 import { mountEvents } from './api/events.ts'
 import { mountInternal } from './api/internal.ts'
 import { mountPeople } from './api/people.ts'
+import { mountSshKeys } from './api/ssh-keys.ts'
 import { createCallers } from './auth/caller.ts'
 import type { Caller } from './auth/caller.ts'
 import type { InternalTokens } from './auth/internal.ts'
@@ -79,6 +80,7 @@ export async function startControl(deps: ControlDeps): Promise<Control> {
   mountAuth(app, auth, { origin: publicUrl, wake })
   mountInternal(app, { db, tokens: deps.tokens, version })
   mountPeople(app, { db, authSecret, providers: deps.providers, wake })
+  mountSshKeys(app, { db, wake })
   mountEgress(app, { db, masterKey, wake })
   mountDocs(app, { origin: publicUrl, version })
   mountEvents(app, { wake, fromSession: callers.fromSession })

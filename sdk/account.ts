@@ -1,5 +1,6 @@
 import * as people from '../contract/people.ts'
 import type { Call, Output } from '../contract/route.ts'
+import * as ssh from '../contract/ssh-keys.ts'
 import * as templates from '../contract/templates.ts'
 import * as usage from '../contract/usage.ts'
 import { call, type ClientOptions } from './call.ts'
@@ -20,6 +21,10 @@ export function account(options: ClientOptions) {
     keys: (query: Query<typeof people.listKeys> = {}): Promise<Page<people.ApiKey>> =>
       call(options, people.listKeys, { query }),
     revokeKey: (id: string): Promise<{ ok: true }> => call(options, people.deleteKey, { params: { id } }),
+    addSshKey: (body: Body<typeof ssh.createSshKey>): Promise<ssh.SshKey> => call(options, ssh.createSshKey, { body }),
+    sshKeys: (query: Query<typeof ssh.listSshKeys> = {}): Promise<Page<ssh.SshKey>> =>
+      call(options, ssh.listSshKeys, { query }),
+    removeSshKey: (id: string): Promise<{ ok: true }> => call(options, ssh.deleteSshKey, { params: { id } }),
   }
 }
 

@@ -14,6 +14,7 @@ import { TextField } from '../ui/field.tsx'
 import { FormError } from '../ui/states.tsx'
 import { useSignOut } from './account-menu.tsx'
 import { ApiKeys } from './api-keys.tsx'
+import { SshKeys } from './ssh-keys.tsx'
 
 const themeNames: Record<Theme, string> = { system: 'Like the system', light: 'Light', dark: 'Dark' }
 
@@ -25,6 +26,7 @@ export function SettingsPage() {
     <Page title="Settings" help="Your keys, your account and how the console looks" narrow>
       <div className="flex flex-col gap-9">
         <Loaded query={me}>{(data) => <ApiKeys operator={data.user.role === 'operator'} />}</Loaded>
+        <SshKeys />
         <Section title="Appearance">
           <div className="flex flex-wrap items-center justify-between gap-3 p-4 sm:p-5">
             <span className="font-medium">Theme</span>

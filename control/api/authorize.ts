@@ -13,6 +13,8 @@ import type { AgentRow, SandboxRow } from '../store/agents.ts'
 import type { Db } from '../store/db.ts'
 import { ensureGrant } from '../store/grants.ts'
 import { findSandbox } from '../store/sandboxes.ts'
+import { findSshHolders, touchSshKey } from '../store/ssh-keys.ts'
+import type { SshHolder } from '../store/ssh-keys.ts'
 
 export interface AuthorizeDeps {
   db: Db
@@ -23,7 +25,9 @@ export interface AuthorizeDeps {
 /** The gateway's question before it dials anything. Unknown and foreign targets answer alike. */
 export function mountAuthorize(app: App<Caller>, deps: AuthorizeDeps): void {
   mountAs(app, authorize, internalOnly(deps.internalTokens, 'gateway'), async ({ body }) => {
-    const { sessionId, ...credentials } = body.credentials
+    const { sessionId, sshKey, ...credentials } = body.credentials
+    if (sshKey !== undefined)
+      return await firstFound(await findSshHolders(deps.db, sshKey), (holder) => grant(deps.db, holder, body.target))
     const caller =
       sessionId === undefined
         ? await deps.callers.fromCredentials(credentials)
@@ -32,9 +36,30 @@ export function mountAuthorize(app: App<Caller>, deps: AuthorizeDeps): void {
   })
 }
 
+/** Who gets a grant: a caller of the API, or somebody with a registered SSH key. */
+interface Holder {
+  user: { id: string }
+  team: { id: string }
+  sessionId: string | null
+  key: { id: string } | null
+  sshKeyId?: string
+}
+
+/** What the first of them may reach. A key nobody registered and one whose people may not reach it answer alike. */
+async function firstFound<T>(holders: readonly SshHolder[], ask: (holder: Holder) => Promise<T>): Promise<T> {
+  for (const { keyId, userId, teamId } of holders) {
+    try {
+      return await ask({ user: { id: userId }, team: { id: teamId }, sessionId: null, key: null, sshKeyId: keyId })
+    } catch (error) {
+      if (!(error instanceof SlopboxError) || error.code !== 'not_found') throw error
+    }
+  }
+  throw new SlopboxError('not_found', 'nothing of this name is open to this key')
+}
+
 type Target = Input<typeof authorize>['body']['target']
 
-async function grant(db: Db, caller: Caller, target: Target): Promise<Output<typeof authorize>> {
+async function grant(db: Db, caller: Holder, target: Target): Promise<Output<typeof authorize>> {
   const { agent, sandbox } = await findTarget(db, caller.team.id, target)
   if (sandbox === null)
     throw new SlopboxError('wrong_state', `agent ${agent?.id ?? ''} has no sandbox`, {
@@ -51,9 +76,11 @@ async function grant(db: Db, caller: Caller, target: Target): Promise<Output<typ
     userId: caller.user.id,
     sessionId: caller.sessionId,
     keyId: caller.key?.id ?? null,
+    sshKeyId: caller.sshKeyId ?? null,
     agentId: agent?.id ?? null,
     sandboxId: sandbox.id,
   })
+  if (caller.sshKeyId !== undefined) await touchSshKey(db, caller.sshKeyId)
   const ui =
     agent !== null && target.kind === 'agent-ui' ? runtimeOf(agent.runtime).uiAccess(caller.user.id) : undefined
   return {

@@ -7,6 +7,7 @@ export interface GrantFor {
   userId: string
   sessionId: string | null
   keyId: string | null
+  sshKeyId: string | null
   agentId: string | null
   sandboxId: string
 }
@@ -24,6 +25,7 @@ export async function ensureGrant(db: Db, grant: GrantFor): Promise<string> {
     .where('team_id', '=', grant.teamId)
     .where(sql<boolean>`session_id is not distinct from ${grant.sessionId}`)
     .where(sql<boolean>`key_id is not distinct from ${grant.keyId}`)
+    .where(sql<boolean>`ssh_key_id is not distinct from ${grant.sshKeyId}`)
     .limit(1)
     .executeTakeFirst()
   if (same !== undefined) return same.id
@@ -36,6 +38,7 @@ export async function ensureGrant(db: Db, grant: GrantFor): Promise<string> {
       user_id: grant.userId,
       session_id: grant.sessionId,
       key_id: grant.keyId,
+      ssh_key_id: grant.sshKeyId,
       agent_id: grant.agentId,
       sandbox_id: grant.sandboxId,
     })
@@ -44,7 +47,7 @@ export async function ensureGrant(db: Db, grant: GrantFor): Promise<string> {
 }
 
 /**
- * Which of these have ended: session over, key revoked or expired, membership lost (their rows take the grant's along),
+ * Which of these have ended: session over, API or SSH key revoked or expired, membership lost (their rows take the grant's along),
  * or the sandbox neither runs nor shall run.
  */
 export async function endedGrants(db: Db, ids: readonly string[]): Promise<string[]> {

@@ -96,6 +96,18 @@ export interface ApiKeysTable {
   expires_at: Date | null
 }
 
+/** A person's public key for SSH. Several people may register the same one. */
+export interface SshKeysTable {
+  id: string
+  user_id: string
+  name: string
+  type: string
+  /** `SHA256:` and the unpadded base64 of the hash of the key's wire form. */
+  fingerprint: string
+  created_at: CreatedAt
+  last_used_at: Date | null
+}
+
 export interface SignInLinksTable {
   /** SHA-256 of the token, hex. */
   token_hash: string
@@ -335,6 +347,7 @@ export interface GrantsTable {
   user_id: string
   session_id: string | null
   key_id: string | null
+  ssh_key_id: string | null
   agent_id: string | null
   sandbox_id: string
   created_at: CreatedAt
@@ -348,6 +361,7 @@ export interface Schema {
   teams: TeamsTable
   members: MembersTable
   api_keys: ApiKeysTable
+  ssh_keys: SshKeysTable
   sign_in_links: SignInLinksTable
   agents: AgentsTable
   sandboxes: SandboxesTable

@@ -6,6 +6,7 @@ import { adminCommands } from './commands/admin.ts'
 import { agentCommands } from './commands/agent.ts'
 import { egressCommands } from './commands/egress.ts'
 import { sandboxCommands } from './commands/sandbox.ts'
+import { sshKeyCommands } from './commands/ssh-key.ts'
 import { usageCommands } from './commands/usage.ts'
 import { readAccount, type Context } from './context.ts'
 import { createOutput, printable } from './output.ts'
@@ -37,7 +38,15 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
       return createOutput(program.opts<{ json?: boolean }>().json === true)
     },
   }
-  for (const add of [agentCommands, sandboxCommands, egressCommands, usageCommands, accountCommands, adminCommands])
+  for (const add of [
+    agentCommands,
+    sandboxCommands,
+    sshKeyCommands,
+    egressCommands,
+    usageCommands,
+    accountCommands,
+    adminCommands,
+  ])
     add(program, context, env)
   return program
 }

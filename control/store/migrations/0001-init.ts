@@ -91,6 +91,20 @@ const people = sql`
   );
   create index api_keys_list on api_keys (team_id, created_at desc, id desc);
 
+  create table ssh_keys (
+    id text primary key,
+    user_id text not null references users on delete cascade,
+    name text not null,
+    type text not null,
+    fingerprint text not null,
+    created_at timestamptz(3) not null default now(),
+    last_used_at timestamptz(3),
+    -- Not unique alone: public keys are public, and nobody may claim another's by registering it first.
+    unique (user_id, fingerprint)
+  );
+  create index ssh_keys_list on ssh_keys (user_id, created_at desc, id desc);
+  create index ssh_keys_fingerprint on ssh_keys (fingerprint);
+
   create table sign_in_links (
     token_hash text primary key,
     user_id text not null references users on delete cascade,
@@ -219,6 +233,7 @@ const fleet = sql`
     user_id text not null,
     session_id text references sessions on delete cascade,
     key_id text references api_keys on delete cascade,
+    ssh_key_id text references ssh_keys on delete cascade,
     agent_id text,
     sandbox_id text not null references sandboxes on delete cascade,
     created_at timestamptz(3) not null default now(),
@@ -226,6 +241,7 @@ const fleet = sql`
   );
   create index grants_session on grants (session_id);
   create index grants_key on grants (key_id);
+  create index grants_ssh_key on grants (ssh_key_id);
   create index grants_member on grants (team_id, user_id);
   create index grants_sandbox on grants (sandbox_id);`
 
