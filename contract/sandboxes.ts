@@ -33,6 +33,10 @@ export const Timings = z.object({
 })
 export type Timings = z.infer<typeof Timings>
 
+export const timeoutActions = ['destroy', 'pause'] as const
+export const TimeoutAction = z.enum(timeoutActions)
+export type TimeoutAction = z.infer<typeof TimeoutAction>
+
 export const Sandbox = z.object({
   id: SandboxId,
   teamId: TeamId,
@@ -49,7 +53,9 @@ export const Sandbox = z.object({
   hostId: HostId.nullable(),
   timings: Timings,
   createdAt: Timestamp,
-  expiresAt: Timestamp.nullable(),
+  expiresAt: Timestamp.nullable().describe('Null: never, or not while it is paused.'),
+  onTimeout: TimeoutAction,
+  wakeOnTraffic: z.boolean(),
 })
 export type Sandbox = z.infer<typeof Sandbox>
 
@@ -59,6 +65,11 @@ export const EnvVars = z.record(
 )
 
 const params = z.strictObject({ id: SandboxId })
+
+const TimeoutMs = z
+  .int()
+  .min(1_000)
+  .max(30 * 24 * 3_600_000)
 
 export const createSandbox = route({
   id: 'sandboxes.create',
@@ -72,13 +83,14 @@ export const createSandbox = route({
     size: Size.prefault({}),
     env: EnvVars.default({}),
     metadata: z.record(z.string().max(64), z.string().max(512)).default({}),
-    timeoutMs: z
-      .int()
-      .min(1_000)
-      .max(30 * 24 * 3_600_000)
-      .nullable()
+    timeoutMs: TimeoutMs.nullable()
       .default(300_000)
-      .describe('Destroyed after this long; null: never.'),
+      .describe('Its time is over after this long; null: never. It stands still while the sandbox is paused.'),
+    onTimeout: TimeoutAction.default('destroy').describe('What happens when its time is over.'),
+    wakeOnTraffic: z
+      .boolean()
+      .default(false)
+      .describe('A command or a request to a port resumes it when it is paused.'),
     allow: z
       .array(z.string().max(253))
       .max(200)
@@ -93,7 +105,15 @@ export const listSandboxes = route({
   method: 'GET',
   path: '/v1/sandboxes',
   summary: 'List sandboxes',
-  query: PageQuery.extend({ state: SandboxState.optional() }),
+  query: PageQuery.extend({
+    state: SandboxState.optional(),
+    template: z.string().max(128).optional(),
+    metadata: z
+      .string()
+      .max(8_192)
+      .optional()
+      .describe('Pairs that it must have, as in a query: `user=abc&app=prod`, both sides percent-encoded.'),
+  }),
   reply: pageOf(Sandbox),
 })
 export const getSandbox = route({
@@ -120,6 +140,37 @@ export const stopSandbox = route({
   path: '/v1/sandboxes/:id/stop',
   summary: 'Stop a sandbox; its disk stays',
   params,
+  reply: Sandbox,
+  errors: ['not_found', 'wrong_state'],
+})
+export const pauseSandbox = route({
+  id: 'sandboxes.pause',
+  method: 'POST',
+  path: '/v1/sandboxes/:id/pause',
+  summary: 'Freeze a sandbox with everything in it, and wait until it is',
+  params,
+  reply: Sandbox,
+  errors: ['not_found', 'wrong_state', 'timeout', 'unavailable'],
+})
+export const resumeSandbox = route({
+  id: 'sandboxes.resume',
+  method: 'POST',
+  path: '/v1/sandboxes/:id/resume',
+  summary: 'Let a paused sandbox go on, and wait until it does',
+  params,
+  body: z
+    .strictObject({ timeoutMs: TimeoutMs.nullable().optional().describe('Its new time; left out: the one it had.') })
+    .prefault({}),
+  reply: Sandbox,
+  errors: ['not_found', 'wrong_state', 'budget_exceeded', 'timeout', 'unavailable'],
+})
+export const extendSandbox = route({
+  id: 'sandboxes.extend',
+  method: 'POST',
+  path: '/v1/sandboxes/:id/extend',
+  summary: 'Give a sandbox a new time, counted from now',
+  params,
+  body: z.strictObject({ timeoutMs: TimeoutMs.nullable().describe('Null: never over.') }),
   reply: Sandbox,
   errors: ['not_found', 'wrong_state'],
 })

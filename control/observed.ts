@@ -85,7 +85,7 @@ function nextOf(row: SandboxRow, report: ObservedSandbox | undefined): Next | un
     state: report.state,
     step: report.step,
     // Why it shall rest stays readable, also while reports from before are still coming in.
-    reason: report.reason ?? (row.desired === 'stopped' ? row.reason : null),
+    reason: report.reason ?? (row.desired === 'stopped' || row.desired === 'paused' ? row.reason : null),
     ready: report.ready,
     restarts: report.restarts,
     observed_generation: report.generation,

@@ -32,7 +32,9 @@ export async function provision(tx: Tx, agent: AgentRow, wish: ProvisionWish): P
     stoppedBy: start ? null : wish.start ? 'budget' : 'user',
     reason: exceeded,
     requestedAt: wish.requestedAt,
-    expiresAt: null,
+    timeoutMs: null,
+    onTimeout: 'destroy',
+    wakeOnTraffic: false,
   })
 }
 

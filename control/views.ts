@@ -22,6 +22,8 @@ export function toSandbox(row: SandboxRow): Sandbox {
     timings: row.timings,
     createdAt: row.created_at.toISOString(),
     expiresAt: row.expires_at?.toISOString() ?? null,
+    onTimeout: row.on_timeout,
+    wakeOnTraffic: row.wake_on_traffic,
   }
 }
 

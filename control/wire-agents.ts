@@ -9,6 +9,7 @@ import { mountAuthorize } from './api/authorize.ts'
 import { dialThroughGateway, mountChat } from './api/chat.ts'
 import type { ChatDeps } from './api/chat.ts'
 import { mountSandboxes } from './api/sandboxes.ts'
+import { mountSandboxTime } from './api/sandbox-time.ts'
 import { mountSync } from './api/sync.ts'
 import { mountTemplates } from './api/templates.ts'
 import { mountUsage } from './api/usage.ts'
@@ -56,6 +57,7 @@ export async function wireAgents(app: App<Caller>, wiring: AgentsWiring): Promis
   mountAgentProxyToken(app, { ...deps, proxyUrl: wiring.proxyUrl ?? null })
   mountChat(app, { ...deps, dialSandbox })
   mountSandboxes(app, deps)
+  mountSandboxTime(app, deps)
   mountTemplates(app, deps)
   mountUsage(app, deps)
   mountAuthorize(app, deps)
@@ -63,14 +65,15 @@ export async function wireAgents(app: App<Caller>, wiring: AgentsWiring): Promis
   return startReconcilers({ ...deps, startedAt: deps.clock() })
 }
 
-type Reconcile = (deps: { db: Db; wake: Wake; clock: () => Date; startedAt: Date }) => Promise<void>
+/** May say in how many milliseconds it wants to run again at the latest. */
+type Reconcile = (deps: { db: Db; wake: Wake; clock: () => Date; startedAt: Date }) => Promise<number | void>
 
 /** Each is woken by changes and also runs by itself, so a signal that is lost costs time and nothing else. */
 const reconcilers: Record<string, { everyMs: number; run: Reconcile; woken: boolean }> = {
   place: { everyMs: 10_000, run: placeSandboxes, woken: true },
   sweep: { everyMs: 10_000, run: sweep, woken: true },
   budgets: { everyMs: 30_000, run: enforceBudgets, woken: true },
-  expire: { everyMs: 1_000, run: expireSandboxes, woken: false },
+  expire: { everyMs: 60_000, run: expireSandboxes, woken: true },
   hosts: { everyMs: 5_000, run: markUnreachable, woken: false },
   counters: { everyMs: 3_600_000, run: ({ db }) => removeOldCounters(db), woken: false },
 }

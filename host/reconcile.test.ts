@@ -72,6 +72,45 @@ test('a new generation is one stop and one start', async () => {
   assert.equal(w.seen(want.id)?.generation, 2)
 })
 
+test('a start that was asked for has marks of its own, one after a crash keeps those it had', async () => {
+  using directory = temporary()
+  await using w = world(directory.path)
+  const want = wanted()
+  await w.want(want)
+  const first = w.seen(want.id)?.marks ?? {}
+  await w.want({ ...want, state: 'stopped' })
+  w.clock.now += 5_000
+  await w.want(want)
+  const second = w.seen(want.id)?.marks ?? {}
+  assert.deepEqual([second.templateAt, second.createdAt], [first.templateAt, first.createdAt])
+  const at = new Date(w.clock.now).toISOString()
+  assert.deepEqual([second.bootedAt, second.readyAt], [at, at])
+  w.map.crash(want.id, { code: 1, signal: null, outOfMemory: false })
+  await w.settle()
+  w.clock.now += 60_000
+  await w.settle()
+  assert.equal(w.seen(want.id)?.restarts, 1)
+  assert.deepEqual(w.seen(want.id)?.marks, second)
+})
+
+test('pausing freezes, resuming thaws without a start, and a pause that cannot be says why', async () => {
+  using directory = temporary()
+  await using w = world(directory.path)
+  const want = wanted()
+  await w.want(want)
+  w.map.calls.length = 0
+  await w.want({ ...want, state: 'paused' })
+  assert.equal(w.seen(want.id)?.state, 'paused')
+  await w.want(want)
+  assert.deepEqual(verbs(w.map), ['pause', 'resume'])
+  assert.deepEqual([w.seen(want.id)?.state, w.seen(want.id)?.ready], ['running', true])
+  w.map.before.verb = (verb) => {
+    if (verb === 'pause') throw new Error('the kernel said no')
+  }
+  await w.want({ ...want, state: 'paused' })
+  assert.match(w.seen(want.id)?.reason ?? '', /pausing it: the kernel said no/)
+})
+
 test('destroying takes the named volumes along, is counted last, and is forgotten with the wish', async () => {
   using directory = temporary()
   await using w = world(directory.path)
@@ -158,18 +197,6 @@ test('it is ready when its port answers, asked with the headers of the check', a
     await new Promise(setImmediate)
   }
   assert.equal(w.seen(want.id)?.state, 'running')
-})
-
-test('pausing and resuming keep the run', async () => {
-  using directory = temporary()
-  await using w = world(directory.path)
-  const want = wanted()
-  await w.want(want)
-  await w.want({ ...want, state: 'paused' })
-  assert.equal(w.seen(want.id)?.state, 'paused')
-  await w.want(want)
-  assert.equal(w.seen(want.id)?.state, 'running')
-  assert.deepEqual(verbs(w.map).slice(-2), ['pause', 'resume'])
 })
 
 test('a host that comes back says nothing of a sandbox before it has looked', async () => {

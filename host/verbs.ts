@@ -5,7 +5,7 @@ import { expandFiles } from './files.ts'
 import { hashOf } from './hash.ts'
 import type { Verb } from './plan.ts'
 import type { ReadyWatches } from './ready-watch.ts'
-import type { Mark, Records } from './records.ts'
+import type { Mark, Records, SandboxRecord } from './records.ts'
 import type { TemplateRoots } from './templates.ts'
 
 export interface UsageSampler {
@@ -78,6 +78,8 @@ export function createVerbs(deps: VerbDeps): Verbs {
       generation: want.generation,
       restarts: record.restarts + (again ? 1 : 0),
       crashes: again ? record.crashes + 1 : 0,
+      // A start that was asked for is timed by itself; a repeat after a crash belongs to the one before.
+      marks: again ? record.marks : withoutStart(record.marks),
     })
     await driver.start(want.id)
     mark(want.id, 'bootedAt')
@@ -130,6 +132,10 @@ export function createVerbs(deps: VerbDeps): Verbs {
       }
     },
   }
+}
+
+function withoutStart({ templateAt, createdAt }: SandboxRecord['marks']): SandboxRecord['marks'] {
+  return { ...(templateAt === undefined ? {} : { templateAt }), ...(createdAt === undefined ? {} : { createdAt }) }
 }
 
 export const filesHash = (want: DesiredSandbox): string => hashOf([want.spec.files, want.spec.onFilesChanged])

@@ -7,11 +7,12 @@ export interface Loop extends AsyncDisposable {
 
 export interface LoopOptions {
   everyMs: number
-  tick: (signal: AbortSignal) => Promise<void>
+  /** May resolve with milliseconds, not more than `everyMs`, after which it wants to run again. */
+  tick: (signal: AbortSignal) => Promise<number | void>
   onError: (error: unknown) => void
 }
 
-/** Runs `tick` now, then after every `wake()` or `everyMs`, never twice at once. Disposing waits for the tick under way. */
+/** Runs `tick` now, then after every `wake()` or `everyMs` or sooner, never twice at once. Disposing waits for the tick under way. */
 export function loop(options: LoopOptions): Loop {
   const stop = new AbortController()
   let nap = new AbortController()
@@ -19,14 +20,15 @@ export function loop(options: LoopOptions): Loop {
   const run = async (): Promise<void> => {
     while (!stop.signal.aborted) {
       woken = false
+      let napMs = options.everyMs
       try {
-        await options.tick(stop.signal)
+        napMs = Math.min(napMs, (await options.tick(stop.signal)) ?? napMs)
       } catch (error) {
         if (!stop.signal.aborted) options.onError(error)
       }
       if (woken) continue
       nap = new AbortController()
-      await pause(options.everyMs, AbortSignal.any([nap.signal, stop.signal]))
+      await pause(napMs, AbortSignal.any([nap.signal, stop.signal]))
     }
   }
   const done = run()

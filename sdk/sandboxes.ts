@@ -32,10 +32,20 @@ export function sandboxes(options: ClientOptions) {
     create: (body: Body<typeof api.createSandbox> = {}): Promise<api.Sandbox> =>
       call(options, api.createSandbox, { body }),
     list,
-    all: (): AsyncGenerator<api.Sandbox> => allPages((cursor) => list({ cursor, limit: 200 })),
+    /** Every sandbox that fits, page after page. */
+    all: (filter: Omit<Query<typeof api.listSandboxes>, 'cursor' | 'limit'> = {}): AsyncGenerator<api.Sandbox> =>
+      allPages((cursor) => list({ ...filter, cursor, limit: 200 })),
     get: (id: string): Promise<api.Sandbox> => call(options, api.getSandbox, by(id)),
     start: (id: string): Promise<api.Sandbox> => call(options, api.startSandbox, by(id)),
     stop: (id: string): Promise<api.Sandbox> => call(options, api.stopSandbox, by(id)),
+    /** Freezes it with everything in it; resolves once it is. */
+    pause: (id: string): Promise<api.Sandbox> => call(options, api.pauseSandbox, by(id)),
+    /** Lets it go on; resolves once it does. */
+    resume: (id: string, body: Body<typeof api.resumeSandbox> = {}): Promise<api.Sandbox> =>
+      call(options, api.resumeSandbox, { ...by(id), body }),
+    /** Its time is over in `timeoutMs` from now; null: never. */
+    extend: (id: string, timeoutMs: number | null): Promise<api.Sandbox> =>
+      call(options, api.extendSandbox, { ...by(id), body: { timeoutMs } }),
     kill: (id: string): Promise<{ ok: true }> => call(options, api.killSandbox, by(id)),
     /** Runs a command; its output as events while it runs. */
     exec,

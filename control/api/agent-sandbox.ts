@@ -22,7 +22,7 @@ import { auditAct } from '../store/audit.ts'
 import { json } from '../store/db.ts'
 import type { Tx } from '../store/db.ts'
 import { insertEvents } from '../store/events.ts'
-import { destroyVolumeOf, setDesired } from '../store/sandboxes.ts'
+import { destroyVolumeOf, expiryOf, setDesired } from '../store/sandboxes.ts'
 import { announce, refuseDeleted, show, unknownAgent } from './agents.ts'
 import type { AgentsDeps } from './agents.ts'
 
@@ -120,8 +120,7 @@ async function provisionAnew(tx: Tx, found: AgentWithSandbox, now: Date): Promis
 export async function start(tx: Tx, sandbox: SandboxRow, now: Date): Promise<Outcome> {
   if (sandbox.desired === 'running' && sandbox.state !== 'error') return undefined
   // Asked to stop but not there yet: it just goes on.
-  if (sandbox.state === 'stopped' || sandbox.state === 'error' || sandbox.state === 'missing')
-    refuseUnless('start', sandbox)
+  if (sandbox.state !== 'creating' && sandbox.state !== 'running') refuseUnless('start', sandbox)
   await refuseOverBudget(tx, sandbox.team_id, now)
   const again = sandbox.state === 'error' && sandbox.host_id !== null
   await setDesired(tx, sandbox, 'running', {
@@ -129,6 +128,8 @@ export async function start(tx: Tx, sandbox: SandboxRow, now: Date): Promise<Out
     reason: null,
     requested_at: now,
     timings: '{}',
+    // Its clock stood still when it was paused, and its machine restarted meanwhile.
+    expires_at: sandbox.expires_at ?? expiryOf(now, sandbox.timeout_ms),
     ...(again
       ? { generation: sandbox.generation + 1, state: 'creating' as const, step: 'booting' as const, since: now }
       : {}),

@@ -12,27 +12,35 @@ import { findAgent } from '../store/agents.ts'
 import type { AgentRow, SandboxRow } from '../store/agents.ts'
 import type { Db } from '../store/db.ts'
 import { ensureGrant } from '../store/grants.ts'
-import { findSandbox } from '../store/sandboxes.ts'
+import { insertEvents } from '../store/events.ts'
+import { findSandbox, lockSandbox } from '../store/sandboxes.ts'
 import { findSshHolders, touchSshKey } from '../store/ssh-keys.ts'
 import type { SshHolder } from '../store/ssh-keys.ts'
+import type { Wake } from '../wake.ts'
+import { resume, untilObeyed } from './sandbox-time.ts'
+import { announce } from './sandboxes.ts'
 
 export interface AuthorizeDeps {
   db: Db
   callers: Pick<Callers, 'fromCredentials' | 'fromSession'>
   internalTokens: InternalTokens
+  wake: Wake
+  clock: () => Date
 }
 
 /** The gateway's question before it dials anything. Unknown and foreign targets answer alike. */
 export function mountAuthorize(app: App<Caller>, deps: AuthorizeDeps): void {
-  mountAs(app, authorize, internalOnly(deps.internalTokens, 'gateway'), async ({ body }) => {
+  mountAs(app, authorize, internalOnly(deps.internalTokens, 'gateway'), async ({ body, signal }) => {
     const { sessionId, sshKey, ...credentials } = body.credentials
     if (sshKey !== undefined)
-      return await firstFound(await findSshHolders(deps.db, sshKey), (holder) => grant(deps.db, holder, body.target))
+      return await firstFound(await findSshHolders(deps.db, sshKey), (holder) =>
+        grant(deps, holder, body.target, signal),
+      )
     const caller =
       sessionId === undefined
         ? await deps.callers.fromCredentials(credentials)
         : await deps.callers.fromSession(sessionId)
-    return await grant(deps.db, caller, body.target)
+    return await grant(deps, caller, body.target, signal)
   })
 }
 
@@ -59,13 +67,21 @@ async function firstFound<T>(holders: readonly SshHolder[], ask: (holder: Holder
 
 type Target = Input<typeof authorize>['body']['target']
 
-async function grant(db: Db, caller: Holder, target: Target): Promise<Output<typeof authorize>> {
-  const { agent, sandbox } = await findTarget(db, caller.team.id, target)
+async function grant(
+  deps: AuthorizeDeps,
+  caller: Holder,
+  target: Target,
+  signal: AbortSignal,
+): Promise<Output<typeof authorize>> {
+  const { db } = deps
+  const found = await findTarget(db, caller.team.id, target)
+  const { agent } = found
+  const sandbox = found.sandbox?.wake_on_traffic === true ? await awake(deps, found.sandbox, signal) : found.sandbox
   if (sandbox === null)
     throw new SlopboxError('wrong_state', `agent ${agent?.id ?? ''} has no sandbox`, {
       hint: 'Give it one and start it first.',
     })
-  const state = sandbox.desired === 'running' ? sandbox.state : 'stopped'
+  const state = sandbox.desired === 'running' || sandbox.state === 'paused' ? sandbox.state : 'stopped'
   const reason = whyNot('reach', state)
   if (reason !== undefined || sandbox.host_id === null)
     throw new SlopboxError('wrong_state', reason ?? `sandbox ${sandbox.id} is on no host`, {
@@ -94,6 +110,23 @@ async function grant(db: Db, caller: Holder, target: Target): Promise<Output<typ
     port: ui?.port ?? null,
     headers: ui?.headers ?? {},
   }
+}
+
+/** Resumes a paused sandbox and waits until it runs; any other stays as it is. */
+async function awake(deps: AuthorizeDeps, row: SandboxRow, signal: AbortSignal): Promise<SandboxRow> {
+  if (row.desired !== 'paused' && !(row.desired === 'running' && row.state === 'paused')) return row
+  const resumed = await deps.db.transaction().execute(async (tx) => {
+    const locked = await lockSandbox(tx, row.team_id, row.id)
+    if (locked === undefined || (locked.state !== 'paused' && locked.state !== 'running')) return undefined
+    const outcome = await resume(tx, locked, deps.clock())
+    if (outcome === undefined) return locked
+    const event = { teamId: row.team_id, agentId: row.agent_id, sandboxId: row.id, state: locked.state }
+    await insertEvents(tx, [{ ...event, kind: outcome.kind, message: 'resumed by a request to it' }])
+    return { ...locked, desired: 'running' as const }
+  })
+  if (resumed === undefined) return row
+  announce(deps.wake, resumed)
+  return await untilObeyed(deps, resumed, 'running', signal)
 }
 
 async function findTarget(

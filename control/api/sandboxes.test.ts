@@ -4,14 +4,18 @@ import { createAgent, getAgent } from '../../contract/agents.ts'
 import { SlopboxError } from '../../contract/errors.ts'
 import {
   createSandbox,
+  extendSandbox,
   getSandbox,
   killSandbox,
   listSandboxes,
+  pauseSandbox,
+  resumeSandbox,
   startSandbox,
   stopSandbox,
 } from '../../contract/sandboxes.ts'
 import type { Sandbox } from '../../contract/sandboxes.ts'
-import { syncEgress } from '../../contract/sync.ts'
+import { authorize, syncEgress } from '../../contract/sync.ts'
+import { expireSandboxes } from '../reconcilers/expire.ts'
 import { startTestControl, testTokens } from '../testing.ts'
 import { testHost } from '../testing-host.ts'
 
@@ -26,18 +30,17 @@ await host.sync()
 const fails = (code: string, message?: RegExp) => (error: unknown) =>
   error instanceof SlopboxError && error.code === code && (message === undefined || message.test(error.message))
 
-/** Creation answers when the sandbox runs, so the host has to obey meanwhile. */
-async function create(body: object = {}): Promise<Sandbox> {
-  const created = control.call(createSandbox, { body }, mine)
-  const ended = created.then(
-    () => true,
-    () => true,
-  )
+const create = (body: object = {}): Promise<Sandbox> => obeyed(control.call(createSandbox, { body }, mine))
+
+/** What answers only when the host has obeyed. */
+async function obeyed<T>(call: Promise<T>): Promise<T> {
   let over = false
-  void ended.then(() => (over = true))
-  await host.until(() => over || [...host.sandboxes.values()].some((each) => each.state === 'running'))
+  const ended = call.then(
+    () => (over = true),
+    () => (over = true),
+  )
   while (!over) await Promise.race([ended, host.until(() => true)])
-  return await created
+  return await call
 }
 
 test('creation answers when the sandbox runs, with its stages', async () => {
@@ -124,6 +127,88 @@ test('its time over, a sandbox is destroyed', async () => {
   now = new Date(now.getTime() + 60_000)
   await host.until((all) => !all.sandboxes.some((each) => each.id === id))
   await assert.rejects(control.call(getSandbox, { params: { id } }, mine), fails('not_found'))
+})
+
+test('its time over, a sandbox that shall pause is paused, and resumed it is given its time again', async () => {
+  const { id } = await create({ timeoutMs: 60_000, onTimeout: 'pause' })
+  now = new Date(now.getTime() + 60_000)
+  await host.untilState(id, 'paused')
+  const paused = await control.call(getSandbox, { params: { id } }, mine)
+  assert.deepEqual([paused.state, paused.reason, paused.expiresAt], ['paused', 'its time is over', null])
+  now = new Date(now.getTime() + 3_600_000)
+  const resumed = await obeyed(control.call(resumeSandbox, { params: { id } }, mine))
+  assert.deepEqual([resumed.state, resumed.reason], ['running', null])
+  assert.equal(resumed.expiresAt, new Date(now.getTime() + 60_000).toISOString())
+  await control.call(killSandbox, { params: { id } }, mine)
+})
+
+test('the next end of a time is not noticed by looking again and again', async () => {
+  const { id } = await create({ timeoutMs: 120_000 })
+  const { wake, db } = control
+  const left = (): Promise<number | undefined> => expireSandboxes({ db, wake, clock: () => now })
+  assert.equal(await left(), 120_000)
+  now = new Date(now.getTime() + 119_999)
+  assert.equal(await left(), 1)
+  await control.call(extendSandbox, { params: { id }, body: { timeoutMs: 300_000 } }, mine)
+  assert.equal(await left(), 300_000)
+  await control.call(extendSandbox, { params: { id }, body: { timeoutMs: null } }, mine)
+  assert.equal(await left(), undefined)
+  await control.call(killSandbox, { params: { id } }, mine)
+})
+
+test('pause and resume answer when it is so, each repeated, and refuse what neither runs nor is paused', async () => {
+  const { id } = await create({ timeoutMs: 60_000 })
+  const params = { id }
+  for (const _ of [1, 2]) {
+    const paused = await obeyed(control.call(pauseSandbox, { params }, mine))
+    assert.deepEqual([paused.state, paused.desired, paused.expiresAt], ['paused', 'paused', null])
+  }
+  await assert.rejects(control.call(startSandbox, { params }, mine), fails('wrong_state', /that is paused/))
+  for (const _ of [1, 2]) {
+    const resumed = await obeyed(control.call(resumeSandbox, { params, body: { timeoutMs: 90_000 } }, mine))
+    assert.deepEqual([resumed.state, resumed.expiresAt], ['running', new Date(now.getTime() + 90_000).toISOString()])
+  }
+  await control.call(stopSandbox, { params }, mine)
+  await host.untilState(id, 'stopped')
+  await assert.rejects(control.call(pauseSandbox, { params }, mine), fails('wrong_state', /cannot pause .* stopped/))
+  await assert.rejects(control.call(resumeSandbox, { params }, mine), fails('wrong_state', /cannot resume .* stopped/))
+  for (const route of [pauseSandbox, resumeSandbox])
+    await assert.rejects(control.call(route, { params }, theirs), fails('not_found'), route.id)
+  const body = { timeoutMs: 500 }
+  await assert.rejects(control.call(extendSandbox, { params, body }, mine), fails('invalid_request', /timeoutMs/))
+  await control.call(killSandbox, { params }, mine)
+})
+
+test('a request to a paused sandbox resumes it only when it says so', async () => {
+  const ask = (id: string) =>
+    control.call(
+      authorize,
+      { body: { credentials: { apiKey: mine.key }, target: { kind: 'sandbox', sandboxId: id } } },
+      { key: testTokens.gateway },
+    )
+  const [sleeper, waker] = [await create(), await create({ wakeOnTraffic: true })]
+  for (const { id } of [sleeper, waker]) await obeyed(control.call(pauseSandbox, { params: { id } }, mine))
+  await assert.rejects(ask(sleeper.id), fails('wrong_state', /that is paused/))
+  assert.equal((await obeyed(ask(waker.id))).sandboxId, waker.id)
+  assert.equal((await control.call(getSandbox, { params: { id: waker.id } }, mine)).state, 'running')
+  for (const { id } of [sleeper, waker]) await control.call(killSandbox, { params: { id } }, mine)
+})
+
+test('a list is narrowed by state, template and metadata, page by page', async () => {
+  const made: string[] = []
+  for (const n of [1, 2, 3]) made.unshift((await create({ metadata: { 'the app': 'a&b', n: String(n) } })).id)
+  await obeyed(control.call(pauseSandbox, { params: { id: made[0] ?? '' } }, mine))
+  const ids = async (query: object): Promise<string[]> =>
+    (await control.call(listSandboxes, { query }, mine)).items.map((each) => each.id)
+  const metadata = new URLSearchParams({ 'the app': 'a&b' }).toString()
+  assert.deepEqual(await ids({ metadata }), made)
+  assert.deepEqual(await ids({ metadata: `${metadata}&n=2` }), [made[1]])
+  assert.deepEqual(await ids({ metadata, state: 'paused' }), [made[0]])
+  assert.deepEqual(await ids({ metadata, template: 'openclaw' }), [])
+  const first = await control.call(listSandboxes, { query: { metadata, limit: 2 } }, mine)
+  assert.equal(first.items.length, 2)
+  assert.deepEqual(await ids({ metadata, limit: 2, cursor: first.nextCursor ?? '' }), [made[2]])
+  for (const id of made) await control.call(killSandbox, { params: { id } }, mine)
 })
 
 test('an agent’s sandbox is changed through its agent only', async () => {

@@ -8,7 +8,6 @@ import {
   startSandbox,
   stopSandbox,
 } from '../../contract/sandboxes.ts'
-import type { Sandbox } from '../../contract/sandboxes.ts'
 import { mount } from '../../lib/mount.ts'
 import type { App } from '../../lib/mount.ts'
 import { actorOf } from '../auth/caller.ts'
@@ -25,6 +24,7 @@ import { toSandbox } from '../views.ts'
 import type { Wake } from '../wake.ts'
 import { start, stop } from './agent-sandbox.ts'
 import { allowedHosts, insertAllowed } from './allow.ts'
+import { untilSandbox } from './until-sandbox.ts'
 
 export interface SandboxesDeps {
   db: Db
@@ -42,19 +42,19 @@ export function mountSandboxes(app: App<Caller>, deps: SandboxesDeps): void {
     const row = await create(deps, caller, body)
     return toSandbox(await untilRunning(deps, row, signal))
   })
-  mount(app, listRoute, async ({ caller, query }) =>
-    toPage(
-      await listSandboxes(db, caller.team.id, query.state, query),
-      query.limit,
-      (row) => row.created_at,
-      toSandbox,
-    ),
-  )
+  mount(app, listRoute, async ({ caller, query }) => {
+    const { state, template } = query
+    const filter = { state, template, metadata: pairsOf(query.metadata) }
+    const rows = await listSandboxes(db, caller.team.id, filter, query)
+    return toPage(rows, query.limit, (row) => row.created_at, toSandbox)
+  })
   mount(app, getSandbox, async ({ caller, params }) => toSandbox(await find(db, caller, params.id)))
-  mount(app, startSandbox, ({ caller, params }) =>
-    act(deps, caller, params.id, startSandbox.id, (tx, row) => start(tx, row, clock())),
+  mount(app, startSandbox, async ({ caller, params }) =>
+    toSandbox(await act(deps, caller, params.id, startSandbox.id, (tx, row) => start(tx, row, clock()))),
   )
-  mount(app, stopSandbox, ({ caller, params }) => act(deps, caller, params.id, stopSandbox.id, stop))
+  mount(app, stopSandbox, async ({ caller, params }) =>
+    toSandbox(await act(deps, caller, params.id, stopSandbox.id, stop)),
+  )
   mount(app, killSandbox, async ({ caller, params }) => {
     await act(deps, caller, params.id, killSandbox.id, async (tx, row) => {
       if (row.desired === 'destroyed') return undefined
@@ -71,15 +71,21 @@ async function find(db: Db, caller: Caller, id: string): Promise<SandboxRow> {
   return row
 }
 
+/** The pairs of a filter as written in a query; undefined: all. */
+function pairsOf(text: string | undefined): Record<string, string> | undefined {
+  return text === undefined ? undefined : Object.fromEntries(new URLSearchParams(text))
+}
+
 const unknown = (id: string): SlopboxError => new SlopboxError('not_found', `no sandbox ${id}`)
 
-async function act(
+/** Changes one that belongs to no agent, in a transaction that says who did what; an outcome of undefined changed nothing. */
+export async function act(
   deps: SandboxesDeps,
   caller: Caller,
   id: string,
   operation: string,
   change: (tx: Tx, row: SandboxRow) => Promise<{ kind: string; message: string } | undefined>,
-): Promise<Sandbox> {
+): Promise<SandboxRow> {
   const row = await deps.db.transaction().execute(async (tx) => {
     const locked = await lockSandbox(tx, caller.team.id, id)
     if (locked === undefined || locked.state === 'destroyed') throw unknown(id)
@@ -99,10 +105,10 @@ async function act(
     return (await findSandbox(tx, caller.team.id, id)) ?? locked
   })
   announce(deps.wake, row)
-  return toSandbox(row)
+  return row
 }
 
-function announce(wake: Wake, row: SandboxRow): void {
+export function announce(wake: Wake, row: SandboxRow): void {
   wake.changed(row.team_id, { kind: 'sandbox.updated', agentId: row.agent_id, sandboxId: row.id })
   wake.host()
   wake.egress()
@@ -115,7 +121,7 @@ async function create(
   caller: Caller,
   body: Input<typeof createSandbox>['body'],
 ): Promise<SandboxRow> {
-  const { template, isolation, size, env, metadata, timeoutMs } = body
+  const { template, isolation, size, env, metadata, timeoutMs, onTimeout, wakeOnTraffic } = body
   if (builtInTemplate(template) === undefined)
     throw new SlopboxError('invalid_request', `body.template: no template ${template}`, {
       hint: `There are ${builtInTemplates.map((each) => each.name).join(', ')}.`,
@@ -139,7 +145,9 @@ async function create(
       stoppedBy: null,
       reason: null,
       requestedAt,
-      expiresAt: timeoutMs === null ? null : new Date(requestedAt.getTime() + timeoutMs),
+      timeoutMs,
+      onTimeout,
+      wakeOnTraffic,
     })
     const scope = { scope: 'sandbox', agentId: null, sandboxId: created.id } as const
     await insertAllowed(tx, { ...scope, teamId, createdBy: caller.user.id }, allow)
@@ -155,32 +163,14 @@ async function create(
  * instead of an id, could not do it himself.
  */
 async function untilRunning(deps: SandboxesDeps, created: SandboxRow, signal: AbortSignal): Promise<SandboxRow> {
-  const { db, wake } = deps
   const timeoutMs = deps.createTimeoutMs ?? defaultCreateTimeoutMs
   const over = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
-  let row = created
-  let news = Promise.withResolvers<void>()
-  const off = wake.onChange(created.team_id, (change) => {
-    if (change.sandboxId === created.id) news.resolve()
-  })
-  over.addEventListener('abort', () => news.resolve(), { once: true })
-  try {
-    for (;;) {
-      // Renewed before reading, so that news during the read are not missed.
-      news = Promise.withResolvers<void>()
-      if (over.aborted) news.resolve()
-      row = (await findSandbox(db, created.team_id, created.id)) ?? row
-      if (row.state === 'running') return row
-      const failure = failureOf(row, over.aborted ? timeoutMs : null)
-      if (failure !== undefined) {
-        await giveUp(deps, row)
-        throw failure
-      }
-      await news.promise
-    }
-  } finally {
-    off()
-  }
+  const settled = (row: SandboxRow): boolean => row.state === 'running' || failureOf(row, null) !== undefined
+  const row = await untilSandbox(deps, created, over, settled)
+  const failure = row.state === 'running' ? undefined : failureOf(row, timeoutMs)
+  if (failure === undefined) return row
+  await giveUp(deps, row)
+  throw failure
 }
 
 function failureOf(row: SandboxRow, timedOutMs: number | null): SlopboxError | undefined {

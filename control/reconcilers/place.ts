@@ -53,7 +53,8 @@ async function placementHosts(db: Db, living: readonly SandboxRow[], now: Date):
     cpus: host.capacity.cpus,
     memoryMiB: host.capacity.memoryMiB,
     reservedMiB: living
-      .filter((row) => row.host_id === host.id && row.desired === 'running')
+      // A paused one keeps its memory.
+      .filter((row) => row.host_id === host.id && (row.desired === 'running' || row.desired === 'paused'))
       .reduce((sum, row) => sum + reservedMiB(row.size, row.agent_id !== null), 0),
   }))
 }

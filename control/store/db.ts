@@ -3,13 +3,14 @@ import type { Migration, Transaction } from 'kysely'
 import pg from 'pg'
 import { SlopboxError } from '../../contract/errors.ts'
 import { init } from './migrations/0001-init.ts'
+import { sandboxTime } from './migrations/0002-sandbox-time.ts'
 import type { Schema } from './schema.ts'
 
 export type Db = Kysely<Schema>
 export type Tx = Transaction<Schema>
 
 /** In order of their names; a published one is never changed, only followed by another. */
-const migrations: Record<string, Migration> = { '0001-init': init }
+const migrations: Record<string, Migration> = { '0001-init': init, '0002-sandbox-time': sandboxTime }
 
 export interface Database extends AsyncDisposable {
   db: Db

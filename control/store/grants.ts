@@ -48,13 +48,13 @@ export async function ensureGrant(db: Db, grant: GrantFor): Promise<string> {
 
 /**
  * Which of these have ended: session over, API or SSH key revoked or expired, membership lost (their rows take the grant's along),
- * or the sandbox neither runs nor shall run.
+ * or the sandbox neither lives nor shall live. What is open into a paused one goes on when it does.
  */
 export async function endedGrants(db: Db, ids: readonly string[]): Promise<string[]> {
   if (ids.length === 0) return []
   const { rows } = await sql<{ id: string }>`
     select g.id from grants g
-    join sandboxes b on b.id = g.sandbox_id and b.state = 'running' and b.desired = 'running'
+    join sandboxes b on b.id = g.sandbox_id and b.state in ('running', 'paused') and b.desired in ('running', 'paused')
     left join sessions s on s.id = g.session_id
     left join api_keys k on k.id = g.key_id
     where g.id = any(${[...ids]}::text[])

@@ -1,7 +1,7 @@
 import type { Selectable, Updateable } from 'kysely'
 import { sql } from 'kysely'
 import { newId } from '../../contract/ids.ts'
-import type { Isolation, Size } from '../../contract/sandboxes.ts'
+import type { Isolation, Size, TimeoutAction } from '../../contract/sandboxes.ts'
 import type { DesiredSandbox } from '../../contract/sync.ts'
 import { json } from './db.ts'
 import type { Db, Tx } from './db.ts'
@@ -25,7 +25,9 @@ export interface NewSandbox {
   stoppedBy: 'user' | 'budget' | null
   reason: string | null
   requestedAt: Date
-  expiresAt: Date | null
+  timeoutMs: number | null
+  onTimeout: TimeoutAction
+  wakeOnTraffic: boolean
 }
 
 export function insertSandbox(tx: Db | Tx, sandbox: NewSandbox): Promise<SandboxRow> {
@@ -50,11 +52,19 @@ export function insertSandbox(tx: Db | Tx, sandbox: NewSandbox): Promise<Sandbox
       stopped_by: sandbox.stoppedBy,
       requested_at: sandbox.requestedAt,
       since: sandbox.requestedAt,
-      expires_at: sandbox.expiresAt,
+      timeout_ms: sandbox.timeoutMs,
+      expires_at: expiryOf(sandbox.requestedAt, sandbox.timeoutMs),
+      on_timeout: sandbox.onTimeout,
+      wake_on_traffic: sandbox.wakeOnTraffic,
       destroyed_at: null,
     })
     .returningAll()
     .executeTakeFirstOrThrow()
+}
+
+/** When a time that begins at `from` is over; null: never. */
+export function expiryOf(from: Date, timeoutMs: number | null): Date | null {
+  return timeoutMs === null ? null : new Date(from.getTime() + timeoutMs)
 }
 
 export async function findSandbox(db: Db | Tx, teamId: string, id: string): Promise<SandboxRow | undefined> {
@@ -71,11 +81,18 @@ export async function lockSandbox(tx: Tx, teamId: string, id: string): Promise<S
     .executeTakeFirst()
 }
 
+export interface SandboxFilter {
+  state: SandboxRow['state'] | undefined
+  template: string | undefined
+  /** Pairs that its metadata must have. */
+  metadata: Record<string, string> | undefined
+}
+
 /** Newest first, destroyed ones only when asked for; one row more than the page holds, for `toPage`. */
 export function listSandboxes(
   db: Db,
   teamId: string,
-  state: SandboxRow['state'] | undefined,
+  { state, template, metadata }: SandboxFilter,
   page: Paging,
 ): Promise<SandboxRow[]> {
   let query = db
@@ -86,6 +103,8 @@ export function listSandboxes(
     .orderBy('id', 'desc')
     .limit(page.limit + 1)
   query = state === undefined ? query.where('state', '<>', 'destroyed') : query.where('state', '=', state)
+  if (template !== undefined) query = query.where('template', '=', template)
+  if (metadata !== undefined) query = query.where(sql<boolean>`metadata @> ${json(metadata)}::jsonb`)
   query = query.where(after('created_at', 'id', page.cursor))
   return query.execute()
 }

@@ -6,7 +6,7 @@ import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 import type { Model, Personality, Runtime } from '../../contract/agents.ts'
 import type { AuditRecord, DenyReason } from '../../contract/egress.ts'
 import type { Settings } from '../../contract/people.ts'
-import type { Isolation, SandboxState, SandboxStep, Size, Timings } from '../../contract/sandboxes.ts'
+import type { Isolation, SandboxState, SandboxStep, Size, TimeoutAction, Timings } from '../../contract/sandboxes.ts'
 import type { DesiredSandbox } from '../../contract/sync.ts'
 import type { BuildProgress } from '../../contract/templates.ts'
 import type { Meter } from '../../contract/usage.ts'
@@ -174,6 +174,10 @@ export interface SandboxesTable {
   created_at: CreatedAt
   updated_at: CreatedAt
   expires_at: Date | null
+  /** How long its time is, to be given again when it is resumed; null: never over. */
+  timeout_ms: number | null
+  on_timeout: ColumnType<TimeoutAction, TimeoutAction | undefined, TimeoutAction>
+  wake_on_traffic: Generated<boolean>
   destroyed_at: Date | null
 }
 
