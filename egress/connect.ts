@@ -16,11 +16,11 @@ export async function handleConnect(
   tls: TlsFront,
   connect: Connect,
 ): Promise<void> {
-  const { req, socket, head, sandboxId } = connect
+  const { req, socket, head, who } = connect
   const target = checkConnect(req)
   const flow = services.flows.open({
     kind: 'tunnel',
-    sandboxId,
+    ...who,
     method: 'CONNECT',
     ...(target.ok ? { host: target.host.text, port: target.port } : { detail: { why: target.why } }),
   })
@@ -42,11 +42,11 @@ export async function handleConnect(
   if (flow.record.decision === 'deny') return void socket.destroy()
   switch (first.kind) {
     case 'tls':
-      await tls.tunnelled(socket, sandboxId, to, first.sni, flow)
+      await tls.tunnelled(socket, who, to, first.sni, flow)
       return
     case 'http':
       flow.drop()
-      front.take(socket, { sandboxId, entry: 'inner', tls: false, authority: to })
+      front.take(socket, { ...who, entry: 'inner', tls: false, authority: to })
       return
     case 'bad':
       flow.deny('protocol', 403)

@@ -41,6 +41,8 @@ export interface FlowRecord {
 export interface FlowStart {
   kind: 'http' | 'tunnel' | 'dns'
   sandboxId: string | null
+  /** The proxy token it came with (SHA-256, hex); without it, it came by its link. */
+  token?: string | null
   method?: string | null
   host?: string | null
   port?: number | null
@@ -58,6 +60,7 @@ export interface Flows {
 
 interface Watched {
   sandboxId: string
+  token: string | null
   check: (policy: EgressPolicy | undefined) => DenyReason | null
   kill: (reason: DenyReason) => void
 }
@@ -74,7 +77,7 @@ export function createFlows(policies: Policies, counters: Counters<Meter>, audit
   }
   policies.onChange(() => {
     for (const [flow, watched] of open) {
-      const reason = watched?.check(policies.get(watched.sandboxId)) ?? null
+      const reason = watched && whyOver(policies, watched)
       if (watched === null || reason === null) continue
       open.set(flow, null)
       flow.deny(reason, flow.record.status)
@@ -111,6 +114,12 @@ export function createFlows(policies: Policies, counters: Counters<Meter>, audit
   }
 }
 
+/** Why a flow may not go on under the policies as they are now; null: it may. */
+function whyOver(policies: Policies, { sandboxId, token, check }: Watched): DenyReason | null {
+  const policy = policies.getBy(sandboxId, token)
+  return policy === undefined && policies.get(sandboxId) !== undefined ? 'revoked' : check(policy)
+}
+
 interface Registry {
   watch(watched: Watched): void
   ended(): void
@@ -127,8 +136,8 @@ function createFlow(
   registry: Registry,
 ): Flow {
   const began = performance.now()
-  const { sandboxId } = start
-  const policy = sandboxId === null ? undefined : policies.get(sandboxId)
+  const { sandboxId, token = null } = start
+  const policy = sandboxId === null ? undefined : policies.getBy(sandboxId, token)
   const bytes = { out: 0, in: 0 }
   let ended = false
   const record: FlowRecord = {
@@ -169,7 +178,7 @@ function createFlow(
       record.status = status
     },
     watch(check, kill) {
-      if (sandboxId !== null && !ended) registry.watch({ sandboxId, check, kill })
+      if (sandboxId !== null && !ended) registry.watch({ sandboxId, token, check, kill })
     },
     drop() {
       if (ended) return

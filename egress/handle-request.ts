@@ -6,19 +6,14 @@ import type { Incoming } from './exchange.ts'
 import type { Flow } from './flows.ts'
 import { forward } from './forward.ts'
 import { checkRequest, type CleanRequest } from './http-gate.ts'
-import type { Origin, Services } from './services.ts'
+import type { Origin, Services, Who } from './services.ts'
 
 /** Everything that happens to one HTTP request, in order: gate, policy, budget, secrets; then `forward` does the rest. */
-export async function handleRequest(
-  services: Services,
-  origin: Origin,
-  sandboxId: string,
-  incoming: Incoming,
-): Promise<void> {
+export async function handleRequest(services: Services, origin: Origin, who: Who, incoming: Incoming): Promise<void> {
   const { req } = incoming
   const gate = checkRequest(req, origin.entry === 'proxy' ? 'absolute' : 'origin')
   if (!gate.ok) {
-    const flow = services.flows.open({ kind: 'http', sandboxId, method: req.method ?? null, detail: { why: gate.why } })
+    const flow = services.flows.open({ kind: 'http', ...who, method: req.method ?? null, detail: { why: gate.why } })
     refuse(flow, incoming, gate.reason, null, gate.why)
     return
   }
@@ -26,7 +21,7 @@ export async function handleRequest(
   const to = destination(origin, request)
   const flow = services.flows.open({
     kind: 'http',
-    sandboxId,
+    ...who,
     method: request.method,
     host: request.host.text,
     port: to?.port ?? request.port,

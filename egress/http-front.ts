@@ -4,7 +4,7 @@ import { denialHeaders, denialText, sendDenial, statusOf, type Denial } from './
 import type { Incoming } from './exchange.ts'
 import { handleRequest } from './handle-request.ts'
 import type { ProxyAuth } from './proxy-auth.ts'
-import { tame, type Origin, type Services } from './services.ts'
+import { oncePerSecond, tame, type Origin, type Services, type Who } from './services.ts'
 
 /** Reads HTTP/1.1 from connections that others accepted; what a connection is for stands in its origin. */
 export interface HttpFront {
@@ -18,13 +18,14 @@ export interface Connect {
   req: IncomingMessage
   socket: Socket
   head: Buffer
-  sandboxId: string
+  who: Who
 }
 
 const challenge = 'Basic realm="slopbox", charset="UTF-8"'
 
 export function createHttpFront(services: Services, proxyAuth: ProxyAuth): HttpFront {
   const origins = new WeakMap<object, Origin>()
+  const mayRecordStranger = oncePerSecond()
   const server = createServer({
     maxHeaderSize: 32 * 1024,
     headersTimeout: 15_000,
@@ -42,23 +43,32 @@ export function createHttpFront(services: Services, proxyAuth: ProxyAuth): HttpF
   server.setTimeout(services.limits.idleMs)
 
   /** Who is asking: known from the link, or said by credentials on the central listener. */
-  const identify = (req: IncomingMessage, origin: Origin, respond: () => ServerResponse): string | undefined => {
-    if (origin.sandboxId !== null) return origin.sandboxId
-    const who = proxyAuth(req.headers['proxy-authorization'], req.socket.remoteAddress ?? '')
-    if (who.ok) return who.sandboxId
-    const flow = services.flows.open({ kind: 'http', sandboxId: null, method: req.method ?? null })
-    flow.deny('unidentified', who.status)
-    flow.end()
+  const identify = (req: IncomingMessage, origin: Origin, respond: () => ServerResponse): Who | undefined => {
+    const { sandboxId, token } = origin
+    if (sandboxId !== null) return { sandboxId, token }
+    const from = req.socket.remoteAddress ?? ''
+    const answer = proxyAuth(req.headers['proxy-authorization'], from)
+    if (answer.ok) {
+      origin.identified?.(answer.who)
+      return answer.who
+    }
+    const { status } = answer
+    if (mayRecordStranger()) {
+      const flow = services.flows.open({ kind: 'http', sandboxId: null, method: req.method ?? null, detail: { from } })
+      flow.deny('unidentified', status)
+      flow.end()
+    }
     const denial: Denial = {
-      reason: who.status === 429 ? 'rate' : 'unidentified',
+      reason: status === 429 ? 'rate' : 'unidentified',
       host: null,
       port: null,
       agentId: null,
+      ...(status === 407 ? { why: 'it needs the user name and token of an agent that is started' } : {}),
     }
     const response = respond()
-    response.writeHead(who.status, {
+    response.writeHead(status, {
       ...denialHeaders(denial),
-      ...(who.status === 407 ? { 'Proxy-Authenticate': challenge } : {}),
+      ...(status === 407 ? { 'Proxy-Authenticate': challenge } : {}),
     })
     response.end(denialText(denial))
     return undefined
@@ -67,10 +77,10 @@ export function createHttpFront(services: Services, proxyAuth: ProxyAuth): HttpF
     const origin = origins.get(incoming.req.socket)
     if (origin === undefined) return void incoming.req.socket.destroy()
     origin.used?.()
-    const sandboxId = identify(incoming.req, origin, incoming.reply)
-    if (sandboxId === undefined) return
-    handleRequest(services, origin, sandboxId, incoming).catch((error: unknown) => {
-      services.log.error({ err: error, sandboxId }, 'request failed unexpectedly')
+    const who = identify(incoming.req, origin, incoming.reply)
+    if (who === undefined) return
+    handleRequest(services, origin, who, incoming).catch((error: unknown) => {
+      services.log.error({ err: error, sandboxId: who.sandboxId }, 'request failed unexpectedly')
       incoming.req.socket.destroy()
     })
   }
@@ -98,11 +108,11 @@ export function createHttpFront(services: Services, proxyAuth: ProxyAuth): HttpF
       refuseConnect(services, origin, reply())
       return
     }
-    const sandboxId = identify(req, origin, reply)
-    if (sandboxId !== undefined) front.onConnect({ req, socket, head, sandboxId })
+    const who = identify(req, origin, reply)
+    if (who !== undefined) front.onConnect({ req, socket, head, who })
   })
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
-    rejectGarbage(services, origins.get(stream), error, stream as Socket)
+    rejectGarbage(services, origins.get(stream), error, stream as Socket, mayRecordStranger)
   })
   return front
 }
@@ -135,6 +145,7 @@ function rejectGarbage(
   origin: Origin | undefined,
   error: NodeJS.ErrnoException,
   socket: Socket,
+  mayRecordStranger: () => boolean,
 ): void {
   if (!error.code?.startsWith('HPE_') || error.code === 'HPE_INVALID_EOF_STATE' || origin === undefined) {
     socket.destroy()
@@ -143,7 +154,8 @@ function rejectGarbage(
   origin.used?.()
   const flow = services.flows.open({ kind: 'http', sandboxId: origin.sandboxId, detail: { why: error.code } })
   flow.deny('bad_request', 400)
-  flow.end()
+  if (origin.sandboxId !== null || mayRecordStranger()) flow.end()
+  else flow.drop()
   const denial: Denial = { reason: 'bad_request', host: null, port: null, agentId: flow.policy?.agentId ?? null }
   if (socket.writable && !socket.destroyed) socket.end(rawDenial(denial))
   else socket.destroy()

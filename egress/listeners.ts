@@ -1,9 +1,9 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { handleConnect } from './connect.ts'
 import { createDns, type DnsListener } from './dns-server.ts'
-import { createHttpFront } from './http-front.ts'
+import { createHttpFront, type HttpFront } from './http-front.ts'
 import { createProxyAuth } from './proxy-auth.ts'
-import { tame, type Services } from './services.ts'
+import { oncePerSecond, tame, type Services, type Who } from './services.ts'
 import { createTlsFront } from './tls-front.ts'
 
 export interface ListenAt {
@@ -33,20 +33,17 @@ export async function listen(services: Services, at: ListenAt): Promise<Listener
       connect.socket.destroy()
     })
   }
+  const linked = { token: null, tls: false, authority: null }
   const servers = {
-    http: door((socket, sandboxId) => front.take(socket, { sandboxId, entry: 'direct', tls: false, authority: null })),
+    http: door((socket, sandboxId) => front.take(socket, { ...linked, sandboxId, entry: 'direct' })),
     tls: door((socket, sandboxId) => {
       tls.direct(socket, sandboxId).catch((error: unknown) => {
         report(error)
         socket.destroy()
       })
     }),
-    proxy: door((socket, sandboxId) => front.take(socket, { sandboxId, entry: 'proxy', tls: false, authority: null })),
-    central: createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      open.add(tame(socket))
-      socket.once('close', () => open.delete(socket))
-      front.take(socket, { sandboxId: null, entry: 'proxy', tls: false, authority: null })
-    }),
+    proxy: door((socket, sandboxId) => front.take(socket, { ...linked, sandboxId, entry: 'proxy' })),
+    central: createCentral(services, front, open),
   }
   let dns: DnsListener | undefined
   const close = async (): Promise<void> => {
@@ -71,15 +68,34 @@ export async function listen(services: Services, at: ListenAt): Promise<Listener
   }
 }
 
+/** Step 1 for machines elsewhere: every request says who it is from, and a connection ends with the token it used. */
+function createCentral(services: Services, front: HttpFront, open: Set<Socket>): Server {
+  const proved = new Map<Socket, Who>()
+  // Flows are told before, and say why; this ends what is between two of them: an idle tunnel or connection.
+  services.policies.onChange(() => {
+    for (const [socket, { sandboxId, token }] of proved)
+      if (services.policies.getBy(sandboxId, token) === undefined) socket.destroy()
+  })
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    open.add(tame(socket))
+    socket.once('close', () => {
+      open.delete(socket)
+      proved.delete(socket)
+    })
+    const identified = (who: Who): void => void (socket.destroyed || proved.set(socket, who))
+    front.take(socket, { sandboxId: null, token: null, entry: 'proxy', tls: false, authority: null, identified })
+  })
+  server.maxConnections = services.limits.centralConnections
+  return server
+}
+
 /** Step 1, identify: lets in connections whose pair of addresses is a link, up to the limit of its sandbox. */
 function createDoor(services: Services, open: Set<Socket>) {
   const counts = new Map<string, number>()
-  let strangerUntil = 0
+  const mayRecord = oncePerSecond()
   const turnAway = (socket: Socket, sandboxId: string | null): void => {
     socket.destroy()
-    // A flood of them must not fill the audit: one record a second tells as much.
-    if (performance.now() < strangerUntil) return
-    strangerUntil = performance.now() + 1_000
+    if (!mayRecord()) return
     const flow = services.flows.open({ kind: 'tunnel', sandboxId, detail: { from: socket.remoteAddress ?? '' } })
     flow.deny(sandboxId === null ? 'unidentified' : 'rate', null)
     flow.end()

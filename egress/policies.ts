@@ -9,6 +9,8 @@ export interface Policies extends Disposable {
   /** The policy in force; undefined when there is none or control has been silent for too long. */
   get(sandboxId: string): EgressPolicy | undefined
   byAgent(agentId: string): EgressPolicy[]
+  /** The policy in force for who came with this proxy token (SHA-256, hex); null: by its link, which needs none. */
+  getBy(sandboxId: string, token: string | null): EgressPolicy | undefined
   /** Control's word, whole: what is not in it ends. Also renews the validity of an unchanged set. */
   replace(set: PolicySet): void
   readonly allowed: readonly Range[]
@@ -34,13 +36,18 @@ export function createPolicies(log: Log): Policies {
     generation++
     for (const listener of listeners) listener()
   }
+  const get = (sandboxId: string): EgressPolicy | undefined => (valid() ? policies.get(sandboxId) : undefined)
   const valid = (): boolean => performance.now() < validUntil
   const expire = (): void => {
     log.error({}, 'control has been silent too long: everything is denied')
     changed()
   }
   return {
-    get: (sandboxId) => (valid() ? policies.get(sandboxId) : undefined),
+    get,
+    getBy(sandboxId, token) {
+      const policy = get(sandboxId)
+      return token === null || policy?.proxyTokenHash === token ? policy : undefined
+    },
     byAgent: (agentId) => (valid() ? [...policies.values()].filter((policy) => policy.agentId === agentId) : []),
     replace(set) {
       const wasValid = valid()

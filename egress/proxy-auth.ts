@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Policies } from './policies.ts'
+import type { Who } from './services.ts'
 
-export type ProxyIdentity = { ok: true; sandboxId: string } | { ok: false; status: 407 | 429 }
+export type ProxyIdentity = { ok: true; who: Who } | { ok: false; status: 407 | 429 }
 
 /** Answers who a request on the central listener is from, by `Basic {agentId}:{token}` (RFC 7617). */
 export type ProxyAuth = (header: string | undefined, remoteAddress: string) => ProxyIdentity
@@ -29,7 +30,7 @@ export function createProxyAuth(policies: Policies): ProxyAuth {
       const expected = policy === undefined ? nobody : Buffer.from(policy.proxyTokenHash ?? '', 'hex')
       return expected.length === hash.length && timingSafeEqual(expected, hash)
     })[0]
-    if (found !== undefined) return { ok: true, sandboxId: found.sandboxId }
+    if (found !== undefined) return { ok: true, who: { sandboxId: found.sandboxId, token: hash.toString('hex') } }
     failures.set(remoteAddress, (failures.get(remoteAddress) ?? 0) + 1)
     return { ok: false, status: 407 }
   }

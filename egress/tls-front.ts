@@ -11,7 +11,7 @@ import { DialError } from './dial-guard.ts'
 import type { Flow } from './flows.ts'
 import type { HttpFront } from './http-front.ts'
 import { checkSni } from './http-gate.ts'
-import { tame, type Services } from './services.ts'
+import { tame, type Services, type Who } from './services.ts'
 import { splice } from './splice.ts'
 import type { Route } from './steps/policy.ts'
 import { boundSecrets } from './steps/secrets.ts'
@@ -20,7 +20,7 @@ export interface TlsFront {
   /** A connection that was redirected from port 443: only the handshake says where it wants to go. */
   direct(socket: Socket, sandboxId: string): Promise<void>
   /** The inside of a tunnel that turned out to be TLS. `flow` is the tunnel's. */
-  tunnelled(socket: Socket, sandboxId: string, to: Destination, sni: string | null, flow: Flow): Promise<void>
+  tunnelled(socket: Socket, who: Who, to: Destination, sni: string | null, flow: Flow): Promise<void>
   close(): void
 }
 
@@ -45,7 +45,7 @@ export function createTlsFront(services: Services, front: HttpFront): TlsFront {
     page.emit('connection', tls)
   }
 
-  const decided = async (socket: Socket, sandboxId: string, to: Destination, flow: Flow): Promise<void> => {
+  const decided = async (socket: Socket, who: Who, to: Destination, flow: Flow): Promise<void> => {
     const admitted = admit(services, flow, to, true)
     if (!admitted.ok) return await refuse(socket, flow, admitted.reason, to.host)
     const { policy, route } = admitted
@@ -62,7 +62,7 @@ export function createTlsFront(services: Services, front: HttpFront): TlsFront {
       flow.record.detail['unused'] = true
       flow.end()
     })
-    front.take(tls, { sandboxId, entry: 'inner', tls: true, authority: to, used: () => flow.drop() })
+    front.take(tls, { ...who, entry: 'inner', tls: true, authority: to, used: () => flow.drop() })
   }
 
   const passThrough = async (socket: Socket, flow: Flow, to: Destination, route: Route): Promise<void> => {
@@ -95,13 +95,13 @@ export function createTlsFront(services: Services, front: HttpFront): TlsFront {
       const flow = services.flows.open({ kind: 'tunnel', sandboxId, host: host?.text ?? sni, port: 443 })
       if (first.kind !== 'tls') return await refuse(socket, flow, 'protocol', undefined)
       if (host === undefined) return await refuse(socket, flow, sni === null ? 'sni_missing' : 'bad_host', undefined)
-      await decided(socket, sandboxId, { host, port: 443 }, flow)
+      await decided(socket, { sandboxId, token: null }, { host, port: 443 }, flow)
     },
-    async tunnelled(socket, sandboxId, to, sni, flow) {
+    async tunnelled(socket, who, to, sni, flow) {
       const host = checkSni(sni)
       // An address has no name to repeat (RFC 6066 §3), so there its absence is right.
       const same = to.host.kind === 'ip' ? sni === null : host?.text === to.host.text
-      if (same) return await decided(socket, sandboxId, to, flow)
+      if (same) return await decided(socket, who, to, flow)
       await refuse(socket, flow, sni === null ? 'sni_missing' : 'sni_mismatch', sni === null ? undefined : to.host)
     },
     close: () => page.closeAllConnections(),
