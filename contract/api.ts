@@ -1,5 +1,6 @@
 /** Every public operation, in the order of the documentation. */
 import * as agents from './agents.ts'
+import * as commands from './commands.ts'
 import * as egress from './egress.ts'
 import * as events from './events.ts'
 import * as people from './people.ts'
@@ -67,6 +68,18 @@ export const apiSections: readonly ApiSection[] = [
       sandboxes.killSandbox,
       sandboxes.execInSandbox,
       sandboxes.sandboxLogs,
+    ],
+  },
+  {
+    title: 'Commands',
+    routes: [
+      commands.startCommand,
+      commands.listCommands,
+      commands.getCommand,
+      commands.commandOutput,
+      commands.commandInput,
+      commands.signalCommand,
+      commands.killCommand,
     ],
   },
   { title: 'Egress', routes: [egress.createRule, egress.listRules, egress.deleteRule, egress.checkEgress] },

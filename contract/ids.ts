@@ -26,6 +26,7 @@ export const idPrefixes = {
   audit: 'au',
   request: 'rq',
   grant: 'gr',
+  command: 'cm',
 } as const
 export type IdKind = keyof typeof idPrefixes
 
@@ -58,4 +59,5 @@ export const KeyId = id('key')
 export const SshKeyId = id('sshKey')
 export const PlanId = id('plan')
 export const EventId = id('event')
+export const CommandId = id('command')
 export const AuditId = id('audit')

@@ -7,12 +7,14 @@
  * Streams the host serves:
  *
  *   POST /exec   body: frames; first a `start` frame. Reply 200, body: frames, the last one `exit` or `error`.
+ *   POST /commands   body: one frame, a `CommandCall`. Reply 200, body: JSON; for `output` frames, the last one `exit`.
  *   POST /dial   `x-slopbox-sandbox`, `x-slopbox-port`. Reply 200, then raw bytes both ways.
  *   GET  /logs?tail=N&follow=0|1   `x-slopbox-sandbox`. Reply 200, body: JSON lines of `LogLine`.
  *
  * A failure before the 200 is a JSON `WireError` with its status.
  */
 import { z } from 'zod'
+import { CommandRequest } from './commands.ts'
 import { ExecRequest } from './sandboxes.ts'
 
 export const tunnelProtocol = 'slopbox-tunnel'
@@ -37,5 +39,24 @@ export const ControlFrame = z.discriminatedUnion('type', [
     reason: z.enum(['exited', 'timeout', 'killed']),
   }),
   z.object({ type: z.literal('error'), code: z.string(), message: z.string(), hint: z.string().nullable() }),
+  z.object({ type: z.literal('dropped'), bytes: z.int() }),
 ])
 export type ControlFrame = z.infer<typeof ControlFrame>
+
+/** What is asked of a host's background commands. `data` is base64. */
+export const CommandCall = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('start'), sandboxId: z.string(), request: CommandRequest }),
+  z.object({ op: z.literal('list'), sandboxId: z.string() }),
+  z.object({ op: z.literal('get'), sandboxId: z.string(), commandId: z.string(), waitMs: z.number() }),
+  z.object({ op: z.literal('output'), sandboxId: z.string(), commandId: z.string(), from: z.number() }),
+  z.object({
+    op: z.literal('input'),
+    sandboxId: z.string(),
+    commandId: z.string(),
+    data: z.string(),
+    end: z.boolean(),
+  }),
+  z.object({ op: z.literal('signal'), sandboxId: z.string(), commandId: z.string(), signal: z.string() }),
+  z.object({ op: z.literal('kill'), sandboxId: z.string(), commandId: z.string() }),
+])
+export type CommandCall = z.infer<typeof CommandCall>

@@ -4,6 +4,7 @@ import { errorCodes } from '../contract/errors.ts'
 import type { ErrorCode } from '../contract/errors.ts'
 import type { Route } from '../contract/route.ts'
 import { Agent, Model, Personality } from '../contract/agents.ts'
+import { Command, CommandEvent } from '../contract/commands.ts'
 import { AuditRecord, EgressRule, Secret } from '../contract/egress.ts'
 import { ApiKey, Me, Settings, User } from '../contract/people.ts'
 import { ExecEvent, LogLine, Sandbox } from '../contract/sandboxes.ts'
@@ -20,6 +21,8 @@ const named = {
   Agent,
   ApiKey,
   AuditRecord,
+  Command,
+  CommandEvent,
   EgressRule,
   ExecEvent,
   Host,
@@ -84,7 +87,7 @@ export function errorsOf(route: Route): ErrorCode[] {
 
 function operation(route: Route, tag: string, schemas: Json): Json {
   const parameters = [...parametersOf(route.params, 'path'), ...parametersOf(route.query, 'query')]
-  if (route.method === 'POST' && route.kind === 'json') parameters.push(idempotencyKey)
+  if (route.method === 'POST' && route.kind === 'json' && route.server === 'control') parameters.push(idempotencyKey)
   const body = inputSchema(route.body)
   const hasBody = Object.keys((body['properties'] ?? {}) as Json).length > 0
   return {

@@ -39,6 +39,8 @@ export interface Dialler {
   logs(at: { hostId: string; sandboxId: string }, path: string, signal: AbortSignal): Promise<Duplex>
   /** The host's `/exec`, metered. It answers once it has read `start`, so that goes ahead. */
   exec(at: { hostId: string; sandboxId: string }, start: Uint8Array, signal: AbortSignal): Promise<Duplex>
+  /** The host's `/commands`, metered; `call` is its one frame. */
+  commands(at: { hostId: string; sandboxId: string }, call: Uint8Array, signal: AbortSignal): Promise<Duplex>
 }
 
 export function dialler(open: OpenStream, meterOf: (sandboxId: string) => ByteMeter): Dialler {
@@ -47,16 +49,22 @@ export function dialler(open: OpenStream, meterOf: (sandboxId: string) => ByteMe
     ':path': path,
     'x-slopbox-sandbox': sandboxId,
   })
+  const begin = async (
+    { hostId, sandboxId }: { hostId: string; sandboxId: string },
+    path: string,
+    preface: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Duplex> => {
+    const meter = meterOf(sandboxId)
+    meter.in(preface.length)
+    return new MeteredStream(await open(hostId, named(sandboxId, 'POST', path), { signal, preface }), meter)
+  }
   return {
     async logs({ hostId, sandboxId }, path, signal) {
       return new MeteredStream(await open(hostId, named(sandboxId, 'GET', path), { signal }), meterOf(sandboxId))
     },
-    async exec({ hostId, sandboxId }, start, signal) {
-      const meter = meterOf(sandboxId)
-      meter.in(start.length)
-      const stream = await open(hostId, named(sandboxId, 'POST', '/exec'), { signal, preface: start })
-      return new MeteredStream(stream, meter)
-    },
+    exec: (at, start, signal) => begin(at, '/exec', start, signal),
+    commands: (at, call, signal) => begin(at, '/commands', call, signal),
     async port({ hostId, sandboxId }, port, signal) {
       const headers = { ...named(sandboxId, 'POST', '/dial'), 'x-slopbox-port': port }
       return new MeteredStream(await open(hostId, headers, { signal }), meterOf(sandboxId))

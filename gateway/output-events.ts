@@ -18,18 +18,18 @@ export function outputEvents(): OutputEvents {
     add(name, bytes) {
       const all = held[name].length === 0 ? bytes : Buffer.concat([held[name], bytes])
       const whole = all.subarray(0, all.length - cutCharacterBytes(all))
-      const event = toEvent(name, whole)
+      const event = toOutputEvent(name, whole)
       // In bytes that are no text nothing is worth waiting for.
       if (event?.encoding === 'base64') {
         held[name] = Buffer.alloc(0)
-        return [toEvent(name, all) ?? event]
+        return [toOutputEvent(name, all) ?? event]
       }
       held[name] = Buffer.from(all.subarray(whole.length))
       return event === undefined ? [] : [event]
     },
     end: () =>
       (['stdout', 'stderr'] as const).flatMap((name) => {
-        const event = toEvent(name, held[name])
+        const event = toOutputEvent(name, held[name])
         held[name] = Buffer.alloc(0)
         return event ?? []
       }),
@@ -38,7 +38,8 @@ export function outputEvents(): OutputEvents {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function toEvent(name: Name, bytes: Buffer): Extract<ExecEvent, { type: Name }> | undefined {
+/** One chunk as an event, by itself; undefined when it is empty. */
+export function toOutputEvent(name: Name, bytes: Buffer): Extract<ExecEvent, { type: Name }> | undefined {
   if (bytes.length === 0) return undefined
   try {
     return { type: name, data: decoder.decode(bytes), encoding: 'utf8' }

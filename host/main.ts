@@ -7,6 +7,7 @@ import { announceReady, endOnFault, untilStopped } from '../lib/lifecycle.ts'
 import { createLog, type Log } from '../lib/log.ts'
 import { loop, type Loop } from '../lib/loop.ts'
 import { HostConfig } from './config.ts'
+import { Commands } from './commands.ts'
 import type { Driver } from './driver.ts'
 import { fakeDriver } from './drivers/fake.ts'
 import { ociDriver } from './drivers/oci/driver.ts'
@@ -121,7 +122,8 @@ export async function startHost(init: HostDeps): Promise<AsyncDisposable> {
     }),
   )
   const hostId = (signal: AbortSignal): Promise<string> => identity.known(signal)
-  const handler = serveStreams({ driver, log })
+  const commands = starting.use(new Commands({ driver, log }))
+  const handler = serveStreams({ driver, commands, log })
   starting.use(keepTunnel({ ...deps.gateway, hostId, handler, log, random }))
   const stack = starting.move()
   return {

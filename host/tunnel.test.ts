@@ -10,10 +10,17 @@ import { channels, ControlFrame, tunnelProtocol } from '../contract/tunnel.ts'
 import { encodeFrame, encodeJsonFrame, readFrames } from '../lib/frames.ts'
 import { silentLog } from '../lib/log.ts'
 import { openTunnel, serveTunnel, type Tunnel } from '../lib/tunnel.ts'
+import { Commands } from './commands.ts'
 import { mapDriver, temporary, wanted, type MapDriver, type PlayedExec } from './testing.ts'
-import { keepTunnel, serveStreams } from './tunnel.ts'
+import { keepTunnel, serveStreams, type StreamDeps } from './tunnel.ts'
 
 const never = new AbortController().signal
+
+const streamDeps = ({ driver }: MapDriver): StreamDeps => ({
+  driver,
+  commands: new Commands({ driver, log: silentLog }),
+  log: silentLog,
+})
 
 async function world(): Promise<{ map: MapDriver; tunnel: Tunnel } & AsyncDisposable> {
   const map = mapDriver()
@@ -25,7 +32,7 @@ async function world(): Promise<{ map: MapDriver; tunnel: Tunnel } & AsyncDispos
   for (const id of ['sbrun', 'sbstop', 'bdbuild']) await map.driver.create(id, spec)
   for (const id of ['sbrun', 'bdbuild']) await map.driver.start(id)
   const [left, right] = duplexPair()
-  const host = serveTunnel(left, serveStreams({ driver: map.driver, log: silentLog }))
+  const host = serveTunnel(left, serveStreams(streamDeps(map)))
   const tunnel = openTunnel(right)
   return {
     map,
@@ -266,7 +273,7 @@ test('the tunnel is opened with id and credential, and again after the gateway w
     socketPath,
     token: 'host-credential',
     hostId: async () => 'ho1',
-    handler: serveStreams({ driver: map.driver, log: silentLog }),
+    handler: serveStreams(streamDeps(map)),
     log: silentLog,
     random: () => 0,
   })

@@ -9,16 +9,20 @@ import type { Log } from '../lib/log.ts'
 import { pause } from '../lib/loop.ts'
 import { serveTunnel, type TunnelHandler } from '../lib/tunnel.ts'
 import { requestUpgrade } from '../lib/upgrade.ts'
+import type { Commands } from './commands.ts'
 import type { Driver } from './driver.ts'
+import { serveCommands } from './tunnel-commands.ts'
 import { serveExec } from './tunnel-exec.ts'
 
 export interface StreamDeps {
   driver: Driver
+  /** Background commands; they outlive every tunnel. */
+  commands: Commands
   log: Log
 }
 
 /** Answers the streams of contract/tunnel.ts. */
-export function serveStreams({ driver, log }: StreamDeps): TunnelHandler {
+export function serveStreams({ driver, commands, log }: StreamDeps): TunnelHandler {
   const requireKnown = async (id: string) => {
     const found = (await driver.list()).get(id)
     // Build sandboxes belong to the host alone.
@@ -36,6 +40,8 @@ export function serveStreams({ driver, log }: StreamDeps): TunnelHandler {
     switch (`${headers[':method']} ${url.pathname}`) {
       case 'POST /exec':
         return serveExec({ driver, requireRunning, log }, stream)
+      case 'POST /commands':
+        return serveCommands({ commands, requireKnown, requireRunning }, stream)
       case 'POST /dial':
         await requireRunning(sandboxOf(headers))
         return serveDial(driver, stream, headers)

@@ -6,6 +6,7 @@ import { egress, secrets } from './security.ts'
 
 export { SlopboxError, type ErrorCode } from '../contract/errors.ts'
 export type { Agent, AgentState, ChatEvent } from '../contract/agents.ts'
+export type { Command, CommandEvent } from '../contract/commands.ts'
 export type { AuditRecord, EgressRule, Secret } from '../contract/egress.ts'
 export type { ApiKey, Me, Settings, User } from '../contract/people.ts'
 export type { ExecEvent, LogLine, Sandbox, SandboxState } from '../contract/sandboxes.ts'

@@ -1,6 +1,7 @@
 import type { Call, Output } from '../contract/route.ts'
 import * as api from '../contract/sandboxes.ts'
 import { call, type ClientOptions } from './call.ts'
+import { commands } from './commands.ts'
 import { allPages, type Page } from './pages.ts'
 import { stream } from './stream.ts'
 import { SlopboxError } from '../contract/errors.ts'
@@ -29,6 +30,7 @@ export function sandboxes(options: ClientOptions) {
   ): AsyncGenerator<api.ExecEvent> =>
     stream(options, api.execInSandbox, { ...by(id), body, ...(signal ? { signal } : {}) })
   return {
+    commands: commands(options),
     create: (body: Body<typeof api.createSandbox> = {}): Promise<api.Sandbox> =>
       call(options, api.createSandbox, { body }),
     list,

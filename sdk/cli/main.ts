@@ -4,6 +4,7 @@ import { Slopbox } from '../index.ts'
 import { accountCommands } from './commands/account.ts'
 import { adminCommands } from './commands/admin.ts'
 import { agentCommands } from './commands/agent.ts'
+import { commandCommands } from './commands/commands.ts'
 import { egressCommands } from './commands/egress.ts'
 import { sandboxCommands } from './commands/sandbox.ts'
 import { sshKeyCommands } from './commands/ssh-key.ts'
@@ -42,6 +43,7 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
     agentCommands,
     sandboxCommands,
     sshKeyCommands,
+    commandCommands,
     egressCommands,
     usageCommands,
     accountCommands,
