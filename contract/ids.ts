@@ -44,7 +44,12 @@ export function newId(kind: IdKind): string {
 }
 
 const id = (kind: IdKind): z.ZodString =>
-  z.string().regex(new RegExp(`^${idPrefixes[kind]}[a-z0-9]{16}$`), `not an id of a ${kind}`)
+  z
+    .string()
+    .regex(
+      new RegExp(`^${idPrefixes[kind]}[a-z0-9]{16}$`),
+      `not the id of ${/^[aeiou]/.test(kind) ? 'an' : 'a'} ${kind}`,
+    )
 
 export const UserId = id('user')
 export const TeamId = id('team')

@@ -9,17 +9,26 @@ export function issuesToText(part: string, issues: readonly z.core.$ZodIssue[]):
     .join('; ')
 }
 
+/** Far more than any operation has, far less than the stack holds. */
+const maxDepth = 64
+
 /** PostgreSQL stores neither U+0000 nor half of a surrogate pair in text (its documentation, §8.3 and §8.14). */
-export function refuseUnstorable(value: unknown): void {
+export function refuseUnstorable(place: string, value: unknown, depth = 0): void {
+  if (depth > maxDepth) throw new SlopboxError('invalid_request', `body: nested deeper than ${maxDepth} levels`)
   if (typeof value === 'string') {
-    if (value.includes('\0') || !value.isWellFormed())
-      throw new SlopboxError('invalid_request', 'text: contains U+0000 or half of a surrogate pair')
+    if (!isStorable(value))
+      throw new SlopboxError('invalid_request', `${place}: contains U+0000 or half of a surrogate pair`)
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, inner] of Object.entries(value)) {
-      refuseUnstorable(key)
-      refuseUnstorable(inner)
+      if (!isStorable(key))
+        throw new SlopboxError('invalid_request', `${place}: a name in it contains U+0000 or half of a surrogate pair`)
+      refuseUnstorable(`${place}.${key}`, inner, depth + 1)
     }
   }
+}
+
+function isStorable(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed()
 }
 
 export interface Failure {

@@ -102,15 +102,16 @@ test('what does not fit is refused with the place and the limit, and never with 
   const cases: [Sent, string][] = [
     [{ body: { text: 1 } }, 'body.text: invalid input: expected string, received number'],
     [{ body: { text: 'x', more: { n: 1, secret: 'v' } } }, 'body.more: unrecognized key: "secret"'],
-    [{ url: '/echo/toolong', body: { text: 'x' } }, 'path.id: too big: expected string to have <=5 characters'],
     [{ url: '/echo/a?limit=10', body: { text: 'x' } }, 'query.limit: too big: expected number to be <=9'],
     [
       { url: '/echo/a?limit=1&limit=2', body: { text: 'x' } },
       'query.limit: invalid input: expected number, received NaN',
     ],
-    [{ url: '/echo/%00', body: { text: 'x' } }, 'text: contains U+0000 or half of a surrogate pair'],
-    [{ body: { text: 'a\u0000' } }, 'text: contains U+0000 or half of a surrogate pair'],
+    [{ url: '/echo/%00', body: { text: 'x' } }, 'path.id: contains U+0000 or half of a surrogate pair'],
+    [{ url: '/echo/%zz', body: { text: 'x' } }, 'path: broken percent-encoding'],
+    [{ body: { text: 'a\u0000' } }, 'body.text: contains U+0000 or half of a surrogate pair'],
     [{ payload: '{' }, 'body: not JSON'],
+    [{ payload: `${'['.repeat(50_000)}"\\u0041"${']'.repeat(50_000)}` }, 'body: nested deeper than 64 levels'],
     [{ payload: 'text=x', headers: { 'content-type': 'text/plain' } }, 'content-type: must be application/json'],
   ]
   for (const [sent, message] of cases) {
@@ -118,6 +119,18 @@ test('what does not fit is refused with the place and the limit, and never with 
     const { error } = answer.body as { error: { code: string; message: string; requestId: string } }
     assert.deepEqual([answer.status, error.code, error.message], [400, 'invalid_request', message])
     assert.match(error.requestId, /^rq/)
+  }
+})
+
+test('what no id can look like is not found, like an id that nobody has', async () => {
+  mountEcho()
+  for (const [id, message] of [
+    ['toolong', 'path.id: too big: expected string to have <=5 characters'],
+    ['x'.repeat(5000), 'path: a part of it is too long'],
+  ] as const) {
+    const { status, body } = await post({ url: `/echo/${id}`, body: { text: 'x' } })
+    const { error } = body as { error: { code: string; message: string } }
+    assert.deepEqual([status, error.code, error.message], [404, 'not_found', message])
   }
 })
 

@@ -61,6 +61,8 @@ export function createApp<C>(options: AppOptions<C>): App<C> {
     forceCloseConnections: true,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 300 },
+    // Addresses the router gives up on never reach the handlers below.
+    frameworkErrors: (error, request, reply) => sendError(reply, asSlopboxError(error), request.id),
   })
   server.removeAllContentTypeParsers()
   server.addContentTypeParser(
@@ -231,10 +233,12 @@ function contextOf<A>(request: FastifyRequest, reply: FastifyReply, caller: A): 
 }
 
 function parse(part: 'path' | 'query' | 'body', schema: z.ZodType, value: unknown): unknown {
-  if (part !== 'body') refuseUnstorable(value)
+  if (part !== 'body') refuseUnstorable(part, value)
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  throw new SlopboxError('invalid_request', issuesToText(part, result.error.issues))
+  // What no id can look like is as unknown as an id that nobody has.
+  const code = part === 'path' ? 'not_found' : 'invalid_request'
+  throw new SlopboxError(code, issuesToText(part, result.error.issues))
 }
 
 function parseJson(text: string): unknown {
@@ -245,7 +249,7 @@ function parseJson(text: string): unknown {
     throw new SlopboxError('invalid_request', 'body: not JSON', { cause })
   }
   // Raw control characters are not JSON, so only an escape can hide what a database cannot store.
-  if (text.includes('\\u')) refuseUnstorable(value)
+  if (text.includes('\\u')) refuseUnstorable('body', value)
   return value
 }
 
@@ -255,6 +259,8 @@ function asSlopboxError(error: unknown): SlopboxError {
   if (statusCode === 413) return new SlopboxError('too_large', 'body: larger than this operation takes')
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return new SlopboxError('invalid_request', 'content-type: must be application/json')
+  if (code === 'FST_ERR_BAD_URL') return new SlopboxError('invalid_request', 'path: broken percent-encoding')
+  if (code === 'FST_ERR_MAX_PARAM_LENGTH') return new SlopboxError('not_found', 'path: a part of it is too long')
   if (code?.startsWith('FST_') === true && statusCode !== undefined && statusCode < 500)
     return new SlopboxError('invalid_request', 'request: not readable', { cause: error })
   return new SlopboxError('internal', 'something went wrong on our side', { cause: error })
