@@ -50,6 +50,9 @@ export function agents(options: ClientOptions) {
       stream(options, api.agentLogs, { ...by(id), query, ...(signal ? { signal } : {}) }),
     events: (id: string, query: Query<typeof api.agentEvents> = {}): Promise<Output<typeof api.agentEvents>> =>
       call(options, api.agentEvents, { ...by(id), query }),
+    /** A new token for its machines elsewhere; one from before ends at once. */
+    createProxyToken: (id: string): Promise<api.ProxyToken> => call(options, api.createProxyToken, by(id)),
+    revokeProxyToken: (id: string): Promise<{ ok: true }> => call(options, api.deleteProxyToken, by(id)),
     usage: (id: string, month?: string): Promise<Usage> =>
       call(options, getAgentUsage, { ...by(id), query: month === undefined ? {} : { month } }),
   }

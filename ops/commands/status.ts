@@ -26,6 +26,8 @@ interface Status {
   url: string | null
   apiUrl: string | null
   domain: string | null
+  /** Where the forward proxy for machines elsewhere listens; null: it is off. */
+  egressListen: string | null
   processes: ProcessStatus[]
   memoryMiB: number | null
   templates: { name: string; state: string; reason: string | null }[]
@@ -51,6 +53,7 @@ async function readStatus(data: string): Promise<Status> {
     url: null,
     apiUrl: null,
     domain: null,
+    egressListen: null,
     processes: [],
     memoryMiB: null,
     templates: [],
@@ -74,6 +77,7 @@ async function readStatus(data: string): Promise<Status> {
     url: publicUrl(installation),
     apiUrl: apiUrl(installation),
     domain: domainWithPort(installation),
+    egressListen: installation.egressListen,
     processes,
     memoryMiB: Math.round(sum),
     ...(await askApi(apiUrl(installation), places.operator)),
@@ -127,6 +131,7 @@ function printed(found: Status): string {
   const agents = Object.entries(found.agents).map(([state, count]) => `${count} ${state}`)
   return `${[
     `running   ${found.url}   API ${found.apiUrl}`,
+    ...(found.egressListen === null ? [] : [`proxy     ${found.egressListen}   (for machines elsewhere)`]),
     `data      ${found.dataDir}`,
     'processes',
     ...rows,

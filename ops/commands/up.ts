@@ -24,7 +24,7 @@ import { createOutput, type Output, readyLine, relay } from '../up/output.ts'
 import { confinementOf, processGroups, type Situation } from '../up/processes.ts'
 import { readUpSettings, type UpSettings } from '../up/settings.ts'
 import { followTemplate } from '../up/templates.ts'
-import { domainWithPort, publicUrl, apiUrl, settleInstallation } from '../up/where.ts'
+import { domainWithPort, proxyUrl, publicUrl, apiUrl, settleInstallation } from '../up/where.ts'
 
 /** `slopbox up`: sets up what is missing, then runs the system until it is told to stop. Returns the exit status. */
 export async function up(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -157,10 +157,19 @@ async function buildTemplate(client: Slopbox, name: string, say: Say, stop: Abor
   }
 }
 
-function summary({ places, installation }: Situation, operator: Operator, created: boolean, link: string): string {
+function summary(
+  { places, installation, settings }: Situation,
+  operator: Operator,
+  created: boolean,
+  link: string,
+): string {
+  const proxy = proxyUrl(installation, settings)
   const rows: [string, string][] = [
     ['console', publicUrl(installation)],
     ['API', `${apiUrl(installation)}/v1   (documentation: ${apiUrl(installation)}/docs)`],
+    ...(proxy === null
+      ? []
+      : [['proxy', `${proxy}   (for machines elsewhere: slopbox agent proxy-token AGENT)`] satisfies [string, string]]),
     ['data', places.data],
     ['logs', `${places.logs}   (or: slopbox logs -f)`],
     ['operator', created ? `${operator.email}, password ${operator.password}   (shown once)` : operator.email],

@@ -21,6 +21,7 @@ const installation: Installation = {
   port: 8480,
   domain: 'slopbox.localhost',
   listen: ['127.0.0.1'],
+  egressListen: null,
   egressPorts: { http: 1, tls: 2, proxy: 3, dns: 4 },
   createdAt: '2026-11-21T00:00:00.000Z',
 }

@@ -16,6 +16,8 @@ export const Installation = z.strictObject({
   port: Port,
   domain: z.string(),
   listen: z.array(z.string()),
+  /** `address:port` of the forward proxy for machines elsewhere; null: off. */
+  egressListen: z.string().nullable().default(null),
   egressPorts: z.strictObject({ http: Port, tls: Port, proxy: Port, dns: Port }),
   createdAt: z.iso.datetime(),
 })

@@ -6,6 +6,7 @@ import { databaseUrl, postgresArguments, postgresReady } from '../setup/postgres
 import type { ChildSpec } from '../supervise/child.ts'
 import { confinedCommand, type Confinement } from '../supervise/command.ts'
 import type { UpSettings } from './settings.ts'
+import { proxyUrl } from './where.ts'
 
 /** What the processes are told about this installation, this machine and the operator's wishes. */
 export interface Situation {
@@ -31,9 +32,14 @@ export function confinementOf(situation: Situation, name: string, user: SystemUs
     clone: situation.clone,
     app: places.app,
     binds: [{ from: places.part(name), to: places.own(name) }],
-    capabilities: name === 'gateway' && situation.installation.port < 1024 ? ['net_bind_service'] : [],
+    capabilities: needsLowPort(situation.installation, name) ? ['net_bind_service'] : [],
     onOrphan: name === 'db' ? 'INT' : 'KILL',
   }
+}
+
+function needsLowPort({ port, egressListen }: Installation, name: string): boolean {
+  if (name === 'gateway') return port < 1024
+  return name === 'egress' && egressListen !== null && Number(/\d+$/.exec(egressListen)?.[0]) < 1024
 }
 
 /** Everything `up` starts, in the order of starting; those of one group do not wait for one another. */
@@ -100,12 +106,13 @@ function service(
 
 function control(situation: Situation): ChildSpec {
   const { places, settings } = situation
+  const proxy = proxyUrl(situation.installation, settings)
   return service(situation, 'control', 'slopbox-control', {
     SLOPBOX_DATABASE_URL: settings.databaseUrl ?? databaseUrl(places),
     SLOPBOX_PUBLIC_URL: situation.publicUrl,
     SLOPBOX_DOMAIN: situation.domain,
     SLOPBOX_GATEWAY_SOCKET: places.sockets.gateway,
-    ...(settings.central === null ? {} : { SLOPBOX_EGRESS_CENTRAL_URL: settings.central.url }),
+    ...(proxy === null ? {} : { SLOPBOX_EGRESS_CENTRAL_URL: proxy }),
     ...settings.oauth,
   })
 }
@@ -135,13 +142,13 @@ function host(situation: Situation): ChildSpec {
 }
 
 function egress(situation: Situation): ChildSpec {
-  const { places, installation, settings } = situation
+  const { places, installation } = situation
   return service(situation, 'egress', 'slopbox-egress', {
     SLOPBOX_EGRESS_DATA: places.own('egress'),
     SLOPBOX_NETWORK_FILE: places.network,
     SLOPBOX_EGRESS_CA_FILE: places.interceptionCa,
     ...egressPorts(installation),
-    ...(settings.central === null ? {} : { SLOPBOX_EGRESS_CENTRAL_LISTEN: settings.central.listen }),
+    ...(installation.egressListen === null ? {} : { SLOPBOX_EGRESS_CENTRAL_LISTEN: installation.egressListen }),
   })
 }
 

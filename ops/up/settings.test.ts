@@ -8,6 +8,7 @@ test('without flags everything has a default', () => {
   const settings = readUpSettings([], { HOME: '/root' })
   assert.equal(settings.port, null)
   assert.equal(settings.domain, null)
+  assert.equal(settings.egressListen, null)
   assert.equal(settings.build, true)
   assert.equal(settings.driver, 'oci')
   assert.match(settings.data, /\/\.slopbox$/)
@@ -25,6 +26,12 @@ for (const [args, told] of [
   [['--domain', 'a..b'], /--domain a\.\.b/],
   [['--domain', 'x'.repeat(201)], /lower-case host name/],
   [['--listen', 'localhost'], /--listen localhost is not an IP address/],
+  [['--egress-listen', '3129'], /--egress-listen 3129 is not an IP address with a port/],
+  [['--egress-listen', 'localhost:3129'], /--egress-listen localhost:3129/],
+  [['--egress-listen', '10.0.0.5'], /--egress-listen 10\.0\.0\.5/],
+  [['--egress-listen', '10.0.0.5:0'], /--egress-listen 10\.0\.0\.5:0/],
+  [['--egress-listen', '10.0.0.5:65536'], /--egress-listen 10\.0\.0\.5:65536/],
+  [['--egress-listen', '2001:db8::1:3129'], /--egress-listen 2001:db8::1:3129/],
 ] as const) {
   test(`up ${args.join(' ').slice(0, 40)} is refused by name`, () => {
     assert.throws(
@@ -60,10 +67,15 @@ test("the machine's proxy and trust settings are passed on, nothing else is", ()
   assert.deepEqual(readUpSettings([], env).machine, { https_proxy: 'http://proxy:3128', SSL_CERT_FILE: '/ca.pem' })
 })
 
-test('the proxy for machines elsewhere needs both where it listens and where it is reached', () => {
-  const listen = { SLOPBOX_EGRESS_CENTRAL_LISTEN: '0.0.0.0:3129' }
-  assert.throws(() => readUpSettings([], listen), /SLOPBOX_EGRESS_CENTRAL_URL is not/)
-  const both = { ...listen, SLOPBOX_EGRESS_CENTRAL_URL: 'http://10.0.0.5:3129' }
-  assert.deepEqual(readUpSettings([], both).central, { listen: '0.0.0.0:3129', url: 'http://10.0.0.5:3129' })
-  assert.equal(readUpSettings([], {}).central, null)
+test('the proxy for machines elsewhere is a flag or a variable, the flag goes first', () => {
+  const env = { SLOPBOX_EGRESS_CENTRAL_LISTEN: '0.0.0.0:3129', SLOPBOX_EGRESS_CENTRAL_URL: 'http://10.0.0.5:3129' }
+  const { egressListen, egressUrl } = readUpSettings([], env)
+  assert.deepEqual([egressListen, egressUrl], ['0.0.0.0:3129', 'http://10.0.0.5:3129'])
+  assert.equal(readUpSettings(['--egress-listen', 'off'], env).egressListen, 'off')
+  assert.equal(readUpSettings([], {}).egressUrl, null)
 })
+
+for (const text of ['10.0.0.5:3129', '0.0.0.0:1', '[2001:db8::1]:65535', 'off'])
+  test(`--egress-listen ${text} is taken as it is`, () => {
+    assert.equal(readUpSettings(['--egress-listen', text], {}).egressListen, text)
+  })

@@ -17,12 +17,11 @@ export const UpConfig = z.object({
     .enum(['crun', 'runc'])
     .optional()
     .describe('OCI runtime of the `oci` driver; crun where it is installed, else runc.'),
-  SLOPBOX_EGRESS_CENTRAL_LISTEN: optional.describe(
-    'Address and port of the forward proxy for machines elsewhere; off when not set.',
-  ),
-  SLOPBOX_EGRESS_CENTRAL_URL: optional.describe(
-    'Where those machines reach it, for example `http://10.0.0.5:3129`; needed with SLOPBOX_EGRESS_CENTRAL_LISTEN.',
-  ),
+  SLOPBOX_EGRESS_CENTRAL_LISTEN: optional.describe('The same as `--egress-listen`, which goes before it.'),
+  SLOPBOX_EGRESS_CENTRAL_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Where machines elsewhere reach the forward proxy, when that is not the address it listens on.'),
   SLOPBOX_GITHUB_CLIENT_ID: optional.describe('With the secret: people may sign in with GitHub.'),
   SLOPBOX_GITHUB_CLIENT_SECRET: optional.describe('Belongs to SLOPBOX_GITHUB_CLIENT_ID.'),
   SLOPBOX_GOOGLE_CLIENT_ID: optional.describe('With the secret: people may sign in with Google.'),
@@ -38,14 +37,16 @@ export interface UpSettings {
   port: number | null
   domain: string | null
   listen: string[] | null
+  /** `address:port` of the forward proxy for machines elsewhere; `off`: none. Null: as before. */
+  egressListen: string | null
+  /** Where they reach it; null: under the address it listens on. */
+  egressUrl: string | null
   detach: boolean
   json: boolean
   build: boolean
   logLevel: (typeof logLevels)[number]
   driver: 'oci' | 'fake'
   ociRuntime: 'crun' | 'runc'
-  /** The forward proxy for machines elsewhere: where it listens and what they are told. */
-  central: { listen: string; url: string } | null
   oauth: Record<string, string>
   databaseUrl: string | null
   /** The machine's own variables that say how it reaches the network, passed on to every process. */
@@ -71,12 +72,13 @@ const options = {
   port: { type: 'string' },
   domain: { type: 'string' },
   listen: { type: 'string', multiple: true },
+  'egress-listen': { type: 'string' },
   detach: { type: 'boolean' },
   json: { type: 'boolean' },
   'no-build': { type: 'boolean' },
 } as const
 
-export const upUsage = `slopbox up [--data DIR] [--port N] [--domain NAME] [--listen ADDRESS]… [--detach] [--json] [--no-build]`
+export const upUsage = `slopbox up [--data DIR] [--port N] [--domain NAME] [--listen ADDRESS]… [--egress-listen ADDRESS:PORT] [--detach] [--json] [--no-build]`
 
 /** Flags and environment as one value. Throws an OpsError that names every fault before anything is touched. */
 export function readUpSettings(args: readonly string[], env: NodeJS.ProcessEnv): UpSettings {
@@ -96,6 +98,8 @@ export function readUpSettings(args: readonly string[], env: NodeJS.ProcessEnv):
     port: flags.port === undefined ? null : portNumber(flags.port),
     domain: flags.domain === undefined ? null : domainName(flags.domain),
     listen: flags.listen === undefined ? null : flags.listen.map(address),
+    egressListen: egressListen(flags['egress-listen'] ?? config.SLOPBOX_EGRESS_CENTRAL_LISTEN),
+    egressUrl: config.SLOPBOX_EGRESS_CENTRAL_URL ?? null,
     detach: flags.detach ?? false,
     json: flags.json ?? false,
     build: !(flags['no-build'] ?? false),
@@ -103,7 +107,6 @@ export function readUpSettings(args: readonly string[], env: NodeJS.ProcessEnv):
     driver: config.SLOPBOX_DRIVER,
     ociRuntime:
       config.SLOPBOX_OCI_RUNTIME ?? (findProgram('crun') === null && findProgram('runc') !== null ? 'runc' : 'crun'),
-    central: centralProxy(config.SLOPBOX_EGRESS_CENTRAL_LISTEN, config.SLOPBOX_EGRESS_CENTRAL_URL),
     oauth,
     databaseUrl: databaseAddress(env['DATABASE_URL']),
     machine: Object.fromEntries(
@@ -129,13 +132,16 @@ export function readFlags<T extends NonNullable<FlagOptions>>(
   }
 }
 
-function centralProxy(listen: string | undefined, url: string | undefined): UpSettings['central'] {
-  if (listen !== undefined && url !== undefined) return { listen, url }
-  if (listen === undefined && url === undefined) return null
-  const [given, other] = listen === undefined ? ['URL', 'LISTEN'] : ['LISTEN', 'URL']
+/** `192.0.2.1:3129`, `[2001:db8::1]:3129` or `off`. */
+function egressListen(text: string | undefined): string | null {
+  if (text === undefined || text === 'off') return text ?? null
+  const [, host = '', port = ''] = /^(\S+):(\d{1,5})$/.exec(text) ?? []
+  const bare = host.replace(/^\[(.*)\]$/, '$1')
+  const isAddress = isIP(bare) === (host === bare ? 4 : 6)
+  if (isAddress && Number(port) >= 1 && Number(port) <= 65_535) return text
   throw new OpsError(
-    `SLOPBOX_EGRESS_CENTRAL_${given} is set, but SLOPBOX_EGRESS_CENTRAL_${other} is not`,
-    'Set both, or neither.',
+    `--egress-listen ${text} is not an IP address with a port`,
+    'For example --egress-listen 10.0.0.5:3129 or [2001:db8::5]:3129; `off` turns it off.',
   )
 }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
+import { hostname } from 'node:os'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { OpsError } from '../say.ts'
 import { readUpSettings } from './settings.ts'
-import { apiUrl, domainWithPort, publicUrl, settleInstallation } from './where.ts'
+import { apiUrl, domainWithPort, proxyUrl, publicUrl, settleInstallation } from './where.ts'
 
 const now = new Date('2026-11-21T00:00:00Z')
 const said: string[] = []
@@ -66,4 +67,39 @@ test('addresses carry the port where a browser needs it', async () => {
   assert.equal(apiUrl(first), 'http://127.0.0.1:8480')
   assert.equal(apiUrl({ ...first, listen: ['::1'] }), 'http://[::1]:8480')
   assert.equal(apiUrl({ ...first, listen: ['0.0.0.0'] }), 'http://127.0.0.1:8480')
+})
+
+test('the proxy for machines elsewhere is off, kept once asked for, and turned off again', async () => {
+  const first = await settle(['--port', '0'])
+  assert.equal(first.egressListen, null)
+  assert.equal(proxyUrl(first, { egressUrl: null }), null)
+  let at = ''
+  {
+    await using server = await taken()
+    at = `127.0.0.1:${server.port}`
+    const hint = (error: unknown): boolean => error instanceof OpsError && /--egress-listen off/.test(error.hint ?? '')
+    await assert.rejects(settle(['--egress-listen', at], first), hint)
+    await assert.rejects(settle([], { ...first, egressListen: at }), hint)
+    await assert.rejects(settle(['--egress-listen', '192.0.2.1:3129'], first), /192\.0\.2\.1 is not an address of/)
+    await assert.rejects(settle(['--egress-listen', `127.0.0.1:${first.port}`], first), /the console's own/)
+  }
+  const on = await settle(['--egress-listen', at], first)
+  assert.equal(on.egressListen, at)
+  assert.deepEqual(await settle([], on), on)
+  assert.equal((await settle(['--egress-listen', 'off'], on)).egressListen, null)
+  const port = Number(at.split(':')[1])
+  const moved = await settle([], { ...on, egressPorts: { ...on.egressPorts, dns: port } })
+  assert.notEqual(moved.egressPorts.dns, port)
+})
+
+test('the proxy goes by its address, or by the best name when it listens on all of them', async () => {
+  const first = await settle(['--port', '0'])
+  const at = (egressListen: string, domain = first.domain): string | null =>
+    proxyUrl({ ...first, egressListen, domain }, { egressUrl: null })
+  assert.equal(at('10.0.0.5:3129'), 'http://10.0.0.5:3129')
+  assert.equal(at('[2001:db8::1]:3129'), 'http://[2001:db8::1]:3129')
+  assert.equal(at('0.0.0.0:3129', 'box.example'), 'http://box.example:3129')
+  assert.equal(at('[::]:3129'), `http://${hostname()}:3129`)
+  const egressUrl = 'http://proxy.example:80'
+  assert.equal(proxyUrl({ ...first, egressListen: '10.0.0.5:3129' }, { egressUrl }), egressUrl)
 })

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { type Installation, freeSubnet, newIdentity } from '../setup/installation.ts'
 import { freeOnAll, holderOf, isFree, pickFree } from '../setup/ports.ts'
 import { machineRoutes, overlaps } from '../setup/subnet.ts'
@@ -19,6 +20,7 @@ export async function settleInstallation(
 ): Promise<Installation> {
   const listen = settings.listen ?? before?.listen ?? (await loopbackAddresses())
   const port = await settlePort(before, settings, listen, say)
+  const egressListen = await settleEgressListen(before, settings, port)
   const identity = before === null ? newIdentity() : { instance: before.instance, subnet: settleSubnet(before, say) }
   return {
     version: 1,
@@ -26,7 +28,8 @@ export async function settleInstallation(
     port,
     listen,
     domain: settings.domain ?? before?.domain ?? defaultDomain,
-    egressPorts: await settleEgressPorts(before, port),
+    egressListen,
+    egressPorts: await settleEgressPorts(before, [port, ...(egressListen === null ? [] : [portOf(egressListen)])]),
     createdAt: before?.createdAt ?? now.toISOString(),
   }
 }
@@ -59,8 +62,37 @@ async function settlePort(
   return port
 }
 
-async function settleEgressPorts(before: Installation | null, port: number): Promise<Installation['egressPorts']> {
-  const taken = new Set([port])
+const portOf = (listen: string): number => Number(listen.slice(listen.lastIndexOf(':') + 1))
+const addressOf = (listen: string): string => listen.slice(0, listen.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1')
+
+/** Machines elsewhere are told this address, so another one is never chosen for it. */
+async function settleEgressListen(
+  before: Installation | null,
+  settings: UpSettings,
+  consolePort: number,
+): Promise<string | null> {
+  const wanted = settings.egressListen ?? before?.egressListen ?? null
+  if (wanted === null || wanted === 'off') {
+    if (settings.egressUrl === null) return null
+    throw new OpsError(
+      'SLOPBOX_EGRESS_CENTRAL_URL is set, but the proxy is off',
+      'Turn it on with --egress-listen ADDRESS:PORT.',
+    )
+  }
+  const [address, port] = [addressOf(wanted), portOf(wanted)]
+  const hint = 'Choose another with --egress-listen ADDRESS:PORT, or `--egress-listen off`.'
+  if (!(await isFree(0, address))) throw new OpsError(`${address} is not an address of this machine`, hint)
+  if (port === consolePort) throw new OpsError(`port ${port} of --egress-listen is the console's own`, hint)
+  if (await isFree(port, address)) return wanted
+  const holder = holderOf(port)
+  throw new OpsError(`${wanted} for --egress-listen is taken${holder === null ? '' : ` by ${holder}`}`, hint)
+}
+
+async function settleEgressPorts(
+  before: Installation | null,
+  others: readonly number[],
+): Promise<Installation['egressPorts']> {
+  const taken = new Set(others)
   const settle = async (usual: number | undefined): Promise<number> => {
     const kept = usual !== undefined && !taken.has(usual) && (await freeOnAll(usual, everywhere))
     const chosen = kept ? usual : await pickFree(everywhere, taken)
@@ -95,6 +127,19 @@ export function domainWithPort(installation: Installation): string {
 
 export function publicUrl(installation: Installation): string {
   return `${installation.port === 443 ? 'https' : 'http'}://${domainWithPort(installation)}`
+}
+
+/** Where machines elsewhere reach the forward proxy; null: it is off. Listening everywhere, it goes by the best name. */
+export function proxyUrl(
+  { egressListen, domain }: Installation,
+  { egressUrl }: Pick<UpSettings, 'egressUrl'>,
+): string | null {
+  if (egressListen === null) return null
+  if (egressUrl !== null) return egressUrl
+  const everyAddress = ['0.0.0.0', '::'].includes(addressOf(egressListen))
+  const isLocal = domain === 'localhost' || domain.endsWith('.localhost')
+  if (!everyAddress) return `http://${egressListen}`
+  return `http://${isLocal ? hostname() : domain}:${portOf(egressListen)}`
 }
 
 /** The API by address, for programs on this machine that cannot resolve the name. */

@@ -14,6 +14,7 @@ import { Empty, FormError } from '../../ui/states.tsx'
 import { Table, type Column } from '../../ui/table.tsx'
 import { Decisions } from '../decisions.tsx'
 import { EgressCheck } from './egress-check.tsx'
+import { ProxyTokenSection } from './proxy-token.tsx'
 
 export function NetworkTab({ agent }: { agent: Agent }) {
   return (
@@ -24,6 +25,7 @@ export function NetworkTab({ agent }: { agent: Agent }) {
           <EgressCheck agentId={agent.id} />
         </Card>
       </Section>
+      <ProxyTokenSection agent={agent} />
       <Section title="Recent decisions" help="Everything the agent tried, allowed or not">
         <Decisions agentId={agent.id} />
       </Section>

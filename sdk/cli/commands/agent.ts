@@ -5,6 +5,7 @@ import type { Slopbox } from '../../index.ts'
 import { collect, fileText, integer, secretFromInput } from '../arguments.ts'
 import { findAgent, type Context } from '../context.ts'
 import { details, printable, table } from '../output.ts'
+import { proxyTokenCommand } from './proxy-token.ts'
 
 export function agentCommands(program: Command, context: Context): void {
   const agent = program.command('agent').description('agents: create, talk to, stop and start')
@@ -85,6 +86,7 @@ export function agentCommands(program: Command, context: Context): void {
     })
 
   addTalk(agent, context)
+  proxyTokenCommand(agent, context)
 }
 
 interface CreateOptions {
