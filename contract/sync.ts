@@ -285,6 +285,10 @@ export const authorize = route({
     /** For `agent-ui`: the port inside, and the identity headers only the gateway sets. */
     port: z.int().nullable(),
     headers: z.record(z.string(), z.string()),
+    trustingPort: z
+      .int()
+      .nullish()
+      .describe('Port inside that believes whatever the gateway says; open through `agent-ui` only. null: none.'),
   }),
   errors: ['not_found', 'unauthenticated', 'wrong_state'],
 })

@@ -1,5 +1,6 @@
 import { Duplex } from 'node:stream'
 import type { OutgoingHttpHeaders } from 'node:http2'
+import { SlopboxError } from '../contract/errors.ts'
 import type { Meter } from '../contract/usage.ts'
 import type { Counters } from '../lib/counters.ts'
 
@@ -34,7 +35,11 @@ export type OpenStream = (
 
 export interface Dialler {
   /** A connection to a port inside a sandbox, metered. */
-  port(at: { hostId: string; sandboxId: string }, port: number, signal: AbortSignal): Promise<Duplex>
+  port(
+    at: { hostId: string; sandboxId: string; trustingPort?: number | null | undefined },
+    port: number,
+    signal: AbortSignal,
+  ): Promise<Duplex>
   /** The host's `/logs?…` of a sandbox, metered. */
   logs(at: { hostId: string; sandboxId: string }, path: string, signal: AbortSignal): Promise<Duplex>
   /** The host's `/exec`, metered. It answers once it has read `start`, so that goes ahead. */
@@ -65,7 +70,11 @@ export function dialler(open: OpenStream, meterOf: (sandboxId: string) => ByteMe
     },
     exec: (at, start, signal) => begin(at, '/exec', start, signal),
     commands: (at, call, signal) => begin(at, '/commands', call, signal),
-    async port({ hostId, sandboxId }, port, signal) {
+    async port({ hostId, sandboxId, trustingPort }, port, signal) {
+      if (port === trustingPort)
+        throw new SlopboxError('forbidden', `port ${port} of ${sandboxId} is open to the agent's own page only`, {
+          hint: "Open the agent's page in the console, or talk to the agent over the API.",
+        })
       const headers = { ...named(sandboxId, 'POST', '/dial'), 'x-slopbox-port': port }
       return new MeteredStream(await open(hostId, headers, { signal }), meterOf(sandboxId))
     },

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { after, before, beforeEach, test } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { newId } from '../contract/ids.ts'
-import { ask, ids, navigation, openPlace, startWorld } from './world.fixture.ts'
+import { ask, ids, navigation, openPlace, ownerOnly, startWorld } from './world.fixture.ts'
 import type { World } from './world.fixture.ts'
 
 let world: World
@@ -62,6 +62,23 @@ test('a closed port says so on a page', async () => {
   const answer = await ask(world, `9-${ids.sandbox}.${world.domain}`, '/', { headers })
   assert.equal(answer.status, 502)
   assert.match(answer.text, /Nothing listens on port 9/)
+})
+
+test('a port that believes the gateway is not open as a port, neither for requests nor for WebSockets', async () => {
+  const before = world.control.onAuthorize
+  world.control.onAuthorize = (question) => ({ ...ownerOnly(question), trustingPort: 3000 })
+  try {
+    const headers = { authorization: 'Bearer key-1', 'x-forwarded-user': 'control-plane' }
+    const answer = await ask(world, host, '/', { headers })
+    assert.equal(answer.status, 403)
+    assert.match(answer.text, /port 3000 .* is open to the agent's own page only/)
+    const socket = new WebSocket(`ws://127.0.0.1:${world.port}/`, { headers: { ...headers, host } })
+    const [error] = (await once(socket, 'error')) as [Error]
+    assert.match(error.message, /403/)
+    assert.equal(world.seen.length, 0)
+  } finally {
+    world.control.onAuthorize = before
+  }
 })
 
 test('an answer that breaks off breaks off for the client too', async () => {

@@ -99,6 +99,7 @@ async function grant(
   if (caller.sshKeyId !== undefined) await touchSshKey(db, caller.sshKeyId)
   const ui =
     agent !== null && target.kind === 'agent-ui' ? runtimeOf(agent.runtime).uiAccess(caller.user.id) : undefined
+  const resident = ui === undefined ? (agent ?? (await agentOf(db, caller.team.id, sandbox))) : null
   return {
     grantId,
     userId: caller.user.id,
@@ -109,7 +110,14 @@ async function grant(
     runtime: agent?.runtime ?? null,
     port: ui?.port ?? null,
     headers: ui?.headers ?? {},
+    // invariant: nobody but the gateway itself says to the runtime who asks
+    trustingPort: resident === null ? null : runtimeOf(resident.runtime).uiAccess(caller.user.id).port,
   }
+}
+
+async function agentOf(db: Db, teamId: string, sandbox: SandboxRow): Promise<AgentRow | null> {
+  if (sandbox.agent_id === null) return null
+  return (await findAgent(db, teamId, sandbox.agent_id))?.agent ?? null
 }
 
 /** Resumes a paused sandbox and waits until it runs; any other stays as it is. */

@@ -189,6 +189,12 @@ test('the gateway learns who may reach what, and headers for the agent’s own U
     'x-forwarded-user': owner.id,
     'x-openclaw-scopes': 'operator.read,operator.write,operator.questions',
   })
+  assert.equal(granted.trustingPort, null)
+  for (const other of [
+    { kind: 'sandbox', sandboxId: agent.sandboxId },
+    { kind: 'agent', agentId: agent.id },
+  ])
+    assert.equal((await ask({ apiKey: owner.key }, other)).trustingPort, 18_789)
   assert.equal((await ask({ apiKey: owner.key }, target)).grantId, granted.grantId)
   await assert.rejects(ask({ apiKey: stranger.key }, target), fails('not_found'))
   await assert.rejects(
