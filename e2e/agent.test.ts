@@ -8,10 +8,10 @@ import { after, before, test } from 'node:test'
 import type { Page } from 'playwright-core'
 import type { Agent } from '../contract/agents.ts'
 import type { Slopbox } from '../sdk/index.ts'
-import { openBrowser } from './browser.ts'
+import { openBrowser, visit } from './browser.ts'
 import { leftovers } from './leftovers.ts'
 import { answerTokens, promptTokens, startModelServer, type ModelServer } from './model-server.ts'
-import { callFromPage, captureSockets } from './page-socket.ts'
+import { callFromPage, captureSockets, closedSockets, rememberOpenSockets } from './page-socket.ts'
 import { cli, eventually, startWorld, type World } from './world.ts'
 
 const key = 'sk-real-7c1f0e9b2d4a4c5e8f60718293a4b5c6'
@@ -81,10 +81,9 @@ let ui: Page
 test('its own chat opens on its own origin, and answers', async () => {
   ui = await browser.context.newPage()
   await captureSockets(ui)
-  await ui.goto(new URL(`/agents/${agent.id}/gateway/`, page.url()).href)
-  assert.equal(new URL(ui.url()).hostname, `${agent.id}.agent.${world.up.domain.replace(/:\d+$/, '')}`)
   const box = ui.locator('textarea').first()
-  await box.waitFor({ timeout: 60_000 })
+  await visit(ui, new URL(`/agents/${agent.id}/gateway/`, page.url()).href, box)
+  assert.equal(new URL(ui.url()).hostname, `${agent.id}.agent.${world.up.domain.replace(/:\d+$/, '')}`)
   await box.fill('How many ships did you count?')
   await box.press('Enter')
   await ui.getByText(answer).first().waitFor({ timeout: 120_000 })
@@ -224,11 +223,15 @@ test('to another user all of it does not exist', async () => {
 
 test('stopping cuts the open chat at once; starting again keeps the workspace', async () => {
   assert.equal((await inside('echo kept > ~/workspace/note.txt')).code, 0)
-  const closed = ui.waitForFunction('window.slopboxSockets.every((socket) => socket.readyState === 3)', undefined, {
-    timeout: 30_000,
-  })
+  const open = await rememberOpenSockets(ui)
+  assert.ok(open > 0, 'the chat page has an open socket')
   await world.client.agents.stop(agent.id)
-  await closed
+  await eventually(
+    'the chat',
+    5,
+    () => closedSockets(ui),
+    (closed) => closed === open,
+  )
   await eventually('the agent', 60, refresh, (a) => a.state === 'stopped')
   await world.client.agents.start(agent.id)
   await eventually('the agent', 300, refresh, (a) => a.state === 'running')
@@ -239,12 +242,15 @@ test('the budget stops it, raising it brings it back', async () => {
   const me = await world.client.account.me()
   const tight = await world.client.admin.createPlan({ name: 'Tight', bandwidthGiB: 0, overageCentsPerGiB: 100_000 })
   const plan = (await world.client.usage.get()).plan
-  await world.client.admin.assignPlan(me.team.id, tight.id)
-  const stopped = await eventually('the agent', 60, refresh, (a) => a.state === 'stopped')
-  assert.match(stopped.reason ?? '', /budget/)
-  await world.client.usage.setBudget(100_000)
-  await eventually('the agent', 300, refresh, (a) => a.state === 'running')
-  await world.client.admin.assignPlan(me.team.id, plan.id)
+  try {
+    await world.client.admin.assignPlan(me.team.id, tight.id)
+    const stopped = await eventually('the agent', 60, refresh, (a) => a.state === 'stopped')
+    assert.match(stopped.reason ?? '', /budget/)
+    await world.client.usage.setBudget(100_000)
+    await eventually('the agent', 300, refresh, (a) => a.state === 'running')
+  } finally {
+    await world.client.admin.assignPlan(me.team.id, plan.id)
+  }
 })
 
 test('destroyed, it leaves nothing', async () => {

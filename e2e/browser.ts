@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { chromium, type BrowserContext } from 'playwright-core'
+import { chromium, type BrowserContext, type Locator, type Page } from 'playwright-core'
 
 const flags = [
   '--no-sandbox',
@@ -28,5 +28,20 @@ export async function openBrowser(): Promise<{ context: BrowserContext } & Async
       await context.close()
       await rm(profile, { recursive: true, force: true })
     },
+  }
+}
+
+/**
+ * Opens an address and waits until `sign` is there. Chromium drops what is under way whenever a network link comes or
+ * goes on the machine (ERR_NETWORK_CHANGED), which every sandbox does: then, as a person would, it loads again.
+ */
+export async function visit(page: Page, url: string, sign: Locator): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await page.goto(url)
+      return await sign.waitFor({ timeout: 60_000 })
+    } catch (error) {
+      if (attempt === 3) throw error
+    }
   }
 }

@@ -29,3 +29,16 @@ export function callFromPage(page: Page, method: string, params: object): Promis
     socket.send(${JSON.stringify(JSON.stringify(frame))})
   })`)
 }
+
+/** Remembers the sockets that are open now, and how many they are. The page opens new ones by itself once they are cut. */
+export async function rememberOpenSockets(page: Page): Promise<number> {
+  const open = 'window.slopboxOpen = window.slopboxSockets.filter((socket) => socket.readyState === WebSocket.OPEN)'
+  return Number(await page.evaluate(`(${open}).length`))
+}
+
+/** How many of the remembered ones are closed. Asked anew each time: a page's own policy forbids it to evaluate text. */
+export async function closedSockets(page: Page): Promise<number> {
+  return Number(
+    await page.evaluate('window.slopboxOpen.filter((socket) => socket.readyState === WebSocket.CLOSED).length'),
+  )
+}

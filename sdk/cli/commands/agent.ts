@@ -241,10 +241,14 @@ async function settle(client: Slopbox, agent: Agent, context: Context, want: 'ru
     if (text !== told) context.out.note(text)
     told = text
     if (now.state === want) return now
-    if (now.state === 'error')
-      throw new SlopboxError('wrong_state', `${now.name} is in error: ${now.reason ?? 'no reason given'}`, {
-        hint: `See \`slopbox agent logs ${now.id}\`.`,
-      })
+    if (now.state === 'error' || (now.state === 'stopped' && want === 'running'))
+      throw new SlopboxError(
+        'wrong_state',
+        `${now.name} is ${now.state === 'error' ? 'in error' : now.state}: ${now.reason ?? 'no reason given'}`,
+        {
+          hint: `See \`slopbox agent logs ${now.id}\`.`,
+        },
+      )
     await new Promise((resolve) => setTimeout(resolve, 500))
   }
 }
