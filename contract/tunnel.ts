@@ -15,6 +15,7 @@
  */
 import { z } from 'zod'
 import { CommandRequest } from './commands.ts'
+import { TerminalSize } from './pty.ts'
 import { ExecRequest } from './sandboxes.ts'
 
 export const tunnelProtocol = 'slopbox-tunnel'
@@ -30,7 +31,10 @@ export const ControlFrame = z.discriminatedUnion('type', [
     sandboxId: z.string(),
     request: ExecRequest.omit({ stdin: true }),
     keepStdin: z.boolean(),
+    /** A terminal instead of three streams: all output is standard output. */
+    terminal: TerminalSize.optional(),
   }),
+  TerminalSize.extend({ type: z.literal('resize') }),
   z.object({ type: z.literal('signal'), signal: z.string() }),
   z.object({
     type: z.literal('exit'),

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { SlopboxError } from '../contract/errors.ts'
+import { ptyPath } from '../contract/pty.ts'
 import type { Log } from '../lib/log.ts'
 import { passToAgent } from './agent-ui/http.ts'
 import { joinAgent } from './agent-ui/socket.ts'
@@ -17,6 +18,7 @@ import type { Grant, Grants } from './grants.ts'
 import { asKnown, sendError } from './pages.ts'
 import { joinPort, keyOf, passToPort } from './ports.ts'
 import type { PortAccess } from './ports.ts'
+import { joinPty } from './pty.ts'
 import type { RateLimiter } from './rate-limit.ts'
 import { routeHost } from './route.ts'
 import type { Destination, HostTable } from './route.ts'
@@ -137,6 +139,8 @@ async function answerUpgrade(deps: DispatchDeps, visit: Visit, socket: Duplex, h
     if (grant.port === null) throw new SlopboxError('not_found', 'this agent has no page of its own')
     return await joinAgent(deps, grant, grant.port, visit, socket, head)
   }
+  const terminal = to.kind === 'app' ? ptyPath.exec(visit.path)?.[1] : undefined
+  if (terminal !== undefined) return await joinPty(deps, terminal, visit, socket, head)
   if (to.kind !== 'port') throw new SlopboxError('not_found', 'no WebSocket here')
   const place = portPlace(to.port, to.sandboxId, deps.domain)
   const sessionId = sessionOf(deps, place, visit)

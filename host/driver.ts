@@ -1,4 +1,5 @@
 import type { Duplex, Readable, Writable } from 'node:stream'
+import type { TerminalSize } from '../contract/pty.ts'
 import type { Isolation, LogLine, Size } from '../contract/sandboxes.ts'
 
 /**
@@ -94,6 +95,8 @@ export interface DriverExec {
   env: Readonly<Record<string, string>>
   cwd: string | undefined
   user: string | undefined
+  /** A terminal instead of three streams: everything comes through `stdout`. */
+  terminal?: TerminalSize | undefined
 }
 
 export interface Execution {
@@ -101,6 +104,8 @@ export interface Execution {
   stdout: Readable
   stderr: Readable
   kill(signal: NodeJS.Signals): void
+  /** Only with a terminal. */
+  resize?(size: TerminalSize): void
   /** Settles after both outputs have ended. */
   readonly exited: Promise<{ code: number | null; signal: string | null }>
 }

@@ -27,7 +27,12 @@ export async function serveExec(deps: ExecDeps, stream: ServerHttp2Stream): Prom
   if (driver.exec === undefined) throw new SlopboxError('wrong_state', `driver ${driver.name} cannot run commands`)
   await deps.requireRunning(start.sandboxId)
   const { command, env, cwd, user, timeoutMs } = start.request
-  const execution = await driver.exec(start.sandboxId, { command, env, cwd, user })
+  const terminal = start.terminal === undefined ? {} : { terminal: start.terminal }
+  const execution = await driver.exec(start.sandboxId, { command, env, cwd, user, ...terminal })
+  if (start.terminal !== undefined && execution.resize === undefined) {
+    execution.kill('SIGKILL')
+    throw new SlopboxError('wrong_state', `driver ${driver.name} has no terminals`)
+  }
   stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' })
   let reason: Reason = 'exited'
   const kill = (why: Reason): void => {
@@ -87,13 +92,14 @@ async function feed(
   for await (const { channel, payload } of frames) {
     if (channel === channels.stdin && stdin.writable) await writeAll(stdin, payload).catch(() => {})
     else if (channel === channels.stdinEnd) stdin.end()
-    else if (channel === channels.control) signal(execution, parseControl(payload))
+    else if (channel === channels.control) steer(execution, parseControl(payload))
   }
   // The caller said all it had to say: that is the end of input, not of the command.
   if (!stdin.writableEnded) stdin.end()
 }
 
-function signal(execution: Execution, frame: ControlFrame): void {
+function steer(execution: Execution, frame: ControlFrame): void {
+  if (frame.type === 'resize') execution.resize?.(frame)
   if (frame.type !== 'signal') return
   if (!(frame.signal in constants.signals))
     throw new SlopboxError('invalid_request', `unknown signal ${frame.signal}`, { hint: null })

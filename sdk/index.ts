@@ -15,6 +15,7 @@ export type { Template } from '../contract/templates.ts'
 export type { Plan, Usage } from '../contract/usage.ts'
 export { call, type ClientOptions } from './call.ts'
 export { allPages, type Page } from './pages.ts'
+export type { Terminal } from './pty.ts'
 export { outputBytes, type ExecResult } from './sandboxes.ts'
 export { stream } from './stream.ts'
 

@@ -3,6 +3,7 @@ import * as api from '../contract/sandboxes.ts'
 import { call, type ClientOptions } from './call.ts'
 import { commands } from './commands.ts'
 import { allPages, type Page } from './pages.ts'
+import { pty } from './pty.ts'
 import { stream } from './stream.ts'
 import { SlopboxError } from '../contract/errors.ts'
 
@@ -31,6 +32,7 @@ export function sandboxes(options: ClientOptions) {
     stream(options, api.execInSandbox, { ...by(id), body, ...(signal ? { signal } : {}) })
   return {
     commands: commands(options),
+    pty: pty(options),
     create: (body: Body<typeof api.createSandbox> = {}): Promise<api.Sandbox> =>
       call(options, api.createSandbox, { body }),
     list,

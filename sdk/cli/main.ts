@@ -7,6 +7,7 @@ import { agentCommands } from './commands/agent.ts'
 import { commandCommands } from './commands/commands.ts'
 import { egressCommands } from './commands/egress.ts'
 import { sandboxCommands } from './commands/sandbox.ts'
+import { shellCommand } from './commands/shell.ts'
 import { sshKeyCommands } from './commands/ssh-key.ts'
 import { usageCommands } from './commands/usage.ts'
 import { readAccount, type Context } from './context.ts'
@@ -44,6 +45,7 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
     sandboxCommands,
     sshKeyCommands,
     commandCommands,
+    shellCommand,
     egressCommands,
     usageCommands,
     accountCommands,

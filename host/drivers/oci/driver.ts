@@ -203,13 +203,15 @@ export class OciDriver implements Driver, AsyncDisposable {
       request.user === undefined ? sandbox.state.account : await resolveUser(spec.template.layers, request.user)
     const cwd = request.cwd ?? spec.cwd ?? spec.template.cwd
     if (!cwd.startsWith('/')) throw new SlopboxError('invalid_request', `cwd ${JSON.stringify(cwd)} is not absolute`)
+    const term = request.terminal === undefined ? {} : { TERM: 'xterm-256color' }
     const own = request.user === undefined ? {} : { HOME: account.home, USER: account.name }
     return startExec({
       id,
       runtime: this.#machine.runtime,
       runtimeRoot: join(this.#machine.layout.runDir, 'runtime'),
       directory: join(this.#machine.layout.runDir, 'pids'),
-      request: { ...account, args: request.command, cwd, env: { ...sandbox.env(), ...own, ...request.env } },
+      request: { ...account, args: request.command, cwd, env: { ...sandbox.env(), ...term, ...own, ...request.env } },
+      terminal: request.terminal,
       power: spec.power,
       cgroup: sandbox.cgroup,
       onError: (error) => this.#log.error({ error, sandboxId: id }, 'exec could not be cleaned up'),

@@ -1,9 +1,11 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
-import { Transform } from 'node:stream'
+import { Transform, type Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { TerminalSize } from '../../../contract/pty.ts'
 import type { Execution } from '../../driver.ts'
 import { processConfig } from './bundle.ts'
 import type { ProcessRequest } from './bundle.ts'
@@ -19,6 +21,7 @@ export interface ExecOptions {
   /** For the short-lived request files. */
   directory: string
   request: ProcessRequest
+  terminal: TerminalSize | undefined
   power: 'none' | 'build'
   cgroup: SandboxCgroup
   onError: (error: unknown) => void
@@ -35,11 +38,20 @@ export async function startExec(options: ExecOptions): Promise<Execution> {
   const tag = crypto.randomUUID()
   const file = join(options.directory, `exec-${tag}.json`)
   const pidFile = join(options.directory, `exec-${tag}.pid`)
+  const { terminal } = options
   const request = { ...options.request, env: { ...options.request.env, [marker]: tag } }
-  await writeFile(file, JSON.stringify(processConfig(request, options.power)), { mode: 0o600 })
+  await writeFile(file, JSON.stringify({ ...processConfig(request, options.power), ...consoleOf(terminal) }), {
+    mode: 0o600,
+  })
   const args = ['--root', options.runtimeRoot, 'exec', '--process', file, '--pid-file', pidFile, options.id]
   // A session of its own: crun's command stays in the process group of its caller, which must not be ours.
-  const child = spawn(options.runtime, args, { env: toolEnv, stdio: ['pipe', 'pipe', 'pipe'], detached: true })
+  const [program, ...words] = [...atTerminal(terminal, pidFile), options.runtime, ...args]
+  const child = spawn(program ?? '', words, {
+    env: toolEnv,
+    // The fourth, to the helper, carries the sizes of a terminal.
+    stdio: terminal === undefined ? ['pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe', 'pipe'],
+    detached: true,
+  }) as ChildProcessWithoutNullStreams
   const head = new Head()
   child.stderr.pipe(head)
   // A command that does not read its input closes the pipe; that is no failure of ours.
@@ -74,8 +86,27 @@ export async function startExec(options: ExecOptions): Promise<Execution> {
       sent = signal
       deliver(signal).catch(options.onError)
     },
+    ...(terminal === undefined ? {} : { resize: resizer(child.stdio[3] as Writable) }),
     exited: ended,
   }
+}
+
+const helper = fileURLToPath(new URL('terminal.pl', import.meta.url))
+
+/** What stands before the runtime's own words, so that it finds a terminal on its standard streams. */
+function atTerminal(terminal: TerminalSize | undefined, pidFile: string): string[] {
+  return terminal === undefined
+    ? []
+    : ['perl', helper, process.arch, String(terminal.cols), String(terminal.rows), pidFile]
+}
+
+const consoleOf = (terminal: TerminalSize | undefined): object =>
+  terminal === undefined ? {} : { terminal: true, consoleSize: { width: terminal.cols, height: terminal.rows } }
+
+function resizer(sizes: Writable): (size: TerminalSize) => void {
+  // The command may have ended: then there is no terminal to change.
+  sizes.on('error', () => {})
+  return ({ cols, rows }) => void (sizes.writable && sizes.write(`${cols} ${rows}\n`))
 }
 
 /** Passes everything on and remembers how it began. */
