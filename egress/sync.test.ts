@@ -25,14 +25,14 @@ const answer = (sandboxes: string[]): SyncAnswer => ({
 })
 
 /** One life of the parts that report, on a directory that outlives it. */
-function life(directory: string, call: CallControl) {
+function life(directory: string, call: CallControl, reportEveryMs = 5) {
   const spool = openSpool<AuditRecord>(join(directory, 'audit'))
   const counters = openCounters<Meter>(join(directory, 'counters'))
   const policies = createPolicies(silentLog)
   const wake = { news: (): void => {} }
   const audit = createAudit(spool, silentLog, () => wake.news())
   const flows = createFlows(policies, counters, audit, () => wake.news())
-  const sync = startSync({ call, policies, flows, counters, spool, log: silentLog, version: 't', reportEveryMs: 5 })
+  const sync = startSync({ call, policies, flows, counters, spool, log: silentLog, version: 't', reportEveryMs })
   wake.news = () => sync.news()
   return {
     flows,
@@ -111,6 +111,31 @@ test('news ends a held question, and the report goes up before the next is held'
   assert.equal(body.holdMs, 0)
   assert.equal(body.audit[0]?.host, 'b.example')
   assert.equal(body.readings[0]?.total, 10)
+  await it.stop()
+})
+
+test('policies do not wait for the next report', async (t) => {
+  const later = Promise.withResolvers<AbortSignal>()
+  const release = Promise.withResolvers<void>()
+  const applied = Promise.withResolvers<void>()
+  let reported = false
+  const call: CallControl = async (body, signal) => {
+    reported ||= body.audit.length > 0
+    if (body.hash === 'new') applied.resolve()
+    if (body.holdMs === 0) return answer(['sb0123456789abcdef'])
+    if (!reported || body.hash === 'new') return await held(signal)
+    later.resolve(signal)
+    await release.promise
+    return { ...answer([]), hash: 'new' }
+  }
+  const it = life(scratch(t), call, 3_600_000)
+  use(it.flows, 'a.example')
+  // News that has to wait an hour for its turn.
+  const question = await later.promise
+  use(it.flows, 'b.example')
+  assert.equal(question.aborted, false)
+  release.resolve()
+  await applied.promise
   await it.stop()
 })
 

@@ -48,15 +48,29 @@ export function startSync(options: SyncOptions): Sync {
   let held: AbortController | undefined
   let timer: NodeJS.Timeout | undefined
 
-  const exchange = async (stop: AbortSignal): Promise<void> => {
-    const readings = fresh ? await changedReadings(options.counters, reported) : []
-    const batch = fresh ? spool.peek(batchSize) : { records: [], mark: null }
-    fresh = false
+  const giveUpWhenDue = (): void => {
+    if (held === undefined || timer !== undefined) return
+    timer = setTimeout(
+      () => {
+        timer = undefined
+        held?.abort()
+      },
+      Math.max(0, lastReport + reportEveryMs - performance.now()),
+    )
+  }
+  /** `dueMs`: until the next report may go. Before that a question is held too, so that policies never wait for reports. */
+  const exchange = async (stop: AbortSignal, dueMs: number): Promise<void> => {
+    const early = fresh && dueMs > 0
+    const now = fresh && !early
+    const readings = now ? await changedReadings(options.counters, reported) : []
+    const batch = now ? spool.peek(batchSize) : { records: [], mark: null }
+    if (now) fresh = false
     const report = readings.length > 0 || batch.records.length > 0
     if (report) lastReport = performance.now()
     held = report ? undefined : new AbortController()
     // A wake that came while readings were gathered.
-    if (fresh) held?.abort()
+    if (early) giveUpWhenDue()
+    else if (fresh) held?.abort()
     const body = {
       protocol: 1 as const,
       version,
@@ -99,8 +113,9 @@ export function startSync(options: SyncOptions): Sync {
     everyMs: 0,
     async tick(stop) {
       if (failures > 0) await pause(Math.min(5_000, 250 * 2 ** failures), stop)
-      if (fresh) await pause(Math.max(0, lastReport + reportEveryMs - performance.now()), stop)
-      if (!stop.aborted) await exchange(stop)
+      // What belongs to the same turn as the news goes up together with it.
+      if (fresh) await pause(0, stop)
+      if (!stop.aborted) await exchange(stop, Math.ceil(lastReport + reportEveryMs - performance.now()))
     },
     onError(error) {
       failures++
@@ -111,14 +126,7 @@ export function startSync(options: SyncOptions): Sync {
   return {
     news() {
       fresh = true
-      if (held === undefined || timer !== undefined) return
-      timer = setTimeout(
-        () => {
-          timer = undefined
-          held?.abort()
-        },
-        Math.max(0, lastReport + reportEveryMs - performance.now()),
-      )
+      giveUpWhenDue()
     },
     async [Symbol.asyncDispose]() {
       clearTimeout(timer)
