@@ -3,8 +3,10 @@
  * real OpenClaw, and try from inside and from outside what must not work. The parts build on one another, in order.
  */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
 import type { Page } from 'playwright-core'
 import type { Agent } from '../contract/agents.ts'
 import type { Slopbox } from '../sdk/index.ts'
@@ -18,6 +20,8 @@ const key = 'sk-real-7c1f0e9b2d4a4c5e8f60718293a4b5c6'
 const answer = 'The lighthouse keeper counts nine hundred ships.'
 /** A name that exists everywhere and is allowed nowhere. */
 const forbidden = 'example.com'
+
+const run = promisify(execFile)
 
 let world: World
 let model: ModelServer
@@ -42,6 +46,9 @@ const inside = async (line: string): ReturnType<Slopbox['sandboxes']['run']> => 
   assert.ok(agent.sandbox)
   return world.client.sandboxes.run(agent.sandbox.id, ['sh', '-c', line], { timeoutMs: 60_000 })
 }
+/** What curl on this machine, outside every sandbox, gets as headers. */
+const curl = async (...args: string[]): Promise<string> =>
+  (await run('curl', ['-sS', '-m', '20', '-i', '--noproxy', '', ...args])).stdout
 const refresh = async (): Promise<Agent> => (agent = await world.client.agents.get(agent.id))
 
 test('the printed link signs in, once', async () => {
@@ -251,6 +258,29 @@ test('the budget stops it, raising it brings it back', async () => {
   } finally {
     await world.client.admin.assignPlan(me.team.id, plan.id)
   }
+})
+
+test('a machine elsewhere is the agent by its token: same denial, and none without it', async () => {
+  const made = await cli(world, ['agent', 'proxy-token', 'Ada'])
+  assert.equal(made.status, 0, made.stderr)
+  const proxy = /^export http_proxy=(http:\/\/\S+)$/m.exec(made.stdout)?.[1] ?? assert.fail(made.stdout)
+  const bare = proxy.replace(/\/\/.*@/, '//')
+  const denial = async (through: string): Promise<string> =>
+    (await curl('--proxy', through, `http://${forbidden}/`)).match(/^HTTP\S* \d+|x-slopbox-deny: \w+/gim)?.join() ?? ''
+  await eventually(
+    'the proxy',
+    5,
+    () => denial(proxy),
+    (said) => said === 'HTTP/1.1 403,X-Slopbox-Deny: no_rule',
+  )
+  assert.equal(await denial(bare), 'HTTP/1.1 407,X-Slopbox-Deny: unidentified')
+  assert.equal((await cli(world, ['agent', 'proxy-token', 'Ada', '--revoke'])).status, 0)
+  await eventually(
+    'the proxy',
+    5,
+    () => denial(proxy),
+    (said) => said.startsWith('HTTP/1.1 407'),
+  )
 })
 
 test('destroyed, it leaves nothing', async () => {

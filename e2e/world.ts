@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -38,12 +40,17 @@ export interface World extends AsyncDisposable {
 /** The whole product as a newcomer gets it: `./slopbox up --json` on an empty data directory, with a home of its own. */
 export async function startWorld(): Promise<World> {
   const home = await mkdtemp(join(tmpdir(), 'slopbox-e2e-'))
+  const proxy = `127.0.0.1:${await freePort()}`
   const env = { ...withoutSettings(process.env), HOME: home, XDG_CONFIG_HOME: join(home, '.config') }
-  const child = spawn(launcher, ['up', '--json', '--data', join(home, 'data'), '--port', '0'], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: false,
-  })
+  const child = spawn(
+    launcher,
+    ['up', '--json', '--data', join(home, 'data'), '--port', '0', '--egress-listen', proxy],
+    {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: false,
+    },
+  )
   const said: string[] = []
   let signInLink = ''
   createInterface({ input: child.stderr }).on('line', (line) => {
@@ -73,6 +80,16 @@ export async function startWorld(): Promise<World> {
       await rm(home, { recursive: true, force: true })
     },
   }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  server.close()
+  await once(server, 'close')
+  return address.port
 }
 
 async function firstLine(child: ChildProcess, said: readonly string[]): Promise<UpLine> {
