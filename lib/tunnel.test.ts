@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, createServer as createTcp } from 'node:net'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { duplexPair, type Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { SlopboxError } from '../contract/errors.ts'
 import { maxFrameBytes } from '../contract/tunnel.ts'
-import { encodeFrame, readFrames, writeFrames } from './frames.ts'
+import { encodeFrame, readFrames, writeAll, writeFrames } from './frames.ts'
 import { openTunnel, serveTunnel, type TunnelHandler } from './tunnel.ts'
 import { requestUpgrade } from './upgrade.ts'
 
@@ -29,6 +31,36 @@ test('the connected side asks and the connecting side answers, both ways at once
   stream.end('hello')
   assert.equal(Buffer.concat(await stream.toArray()).toString(), 'hello')
 })
+
+test('megabytes in both directions at once over a real socket do not wait for one another', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'slopbox-tunnel-'))
+  const path = join(directory, 'socket')
+  const server = createTcp()
+  server.listen(path)
+  const accepted = once(server, 'connection') as Promise<[Socket]>
+  const gateway = openTunnel(connect(path))
+  const [socket] = await accepted
+  const host = serveTunnel(socket, async (stream) => {
+    stream.respond({ ':status': 200 })
+    stream.pipe(stream)
+  })
+  const stream = await gateway.open({ ':method': 'POST', ':path': '/echo' }, { signal: never })
+  const sent = 32 * 1024 * 1024
+  const writing = writeAllOf(stream, sent)
+  let received = 0
+  for await (const chunk of stream as AsyncIterable<Buffer>) received += chunk.length
+  await writing
+  assert.equal(received, sent)
+  await Promise.all([host[Symbol.asyncDispose](), gateway[Symbol.asyncDispose]()])
+  server.close()
+  await rm(directory, { recursive: true })
+})
+
+async function writeAllOf(to: Duplex, bytes: number): Promise<void> {
+  const block = Buffer.alloc(64 * 1024, 1)
+  for (let at = 0; at < bytes; at += block.length) await writeAll(to, block)
+  to.end()
+}
 
 test('an error before the answer arrives as the same error with its hint', async () => {
   const { host, gateway } = ends(async () => {

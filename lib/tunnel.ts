@@ -3,7 +3,8 @@
  * take a connection on which nothing of HTTP/2 has been spoken yet (RFC 9113 §3.3, prior knowledge).
  */
 import * as http2 from 'node:http2'
-import type { Duplex, Readable } from 'node:stream'
+import { Duplex } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { errorFromWire, SlopboxError } from '../contract/errors.ts'
 import { loop } from './loop.ts'
 
@@ -32,7 +33,8 @@ export interface TunnelEnd extends AsyncDisposable {
  * Serves the streams the other side opens. A handler that throws before it answered sends the error as JSON with its
  * status; afterwards the stream is reset.
  */
-export function serveTunnel(socket: Duplex, handler: TunnelHandler, options: TunnelOptions = {}): TunnelEnd {
+export function serveTunnel(connection: Duplex, handler: TunnelHandler, options: TunnelOptions = {}): TunnelEnd {
+  const socket = new Unblocking(connection)
   const session = http2.performServerHandshake(socket, {
     settings,
     maxSessionMemory: 256,
@@ -48,6 +50,45 @@ export function serveTunnel(socket: Duplex, handler: TunnelHandler, options: Tun
     })
   })
   return keep(session, socket, options)
+}
+
+/**
+ * Takes every write at once. Node's HTTP/2 stops reading while a write of its own is under way, so two ends with full
+ * buffers would wait for one another for ever; nothing unsent here can grow beyond the peer's flow-control windows.
+ */
+class Unblocking extends Duplex {
+  readonly #inner: Duplex
+
+  constructor(inner: Duplex) {
+    super({ allowHalfOpen: true })
+    this.#inner = inner
+    inner.on('data', (chunk: Buffer) => {
+      if (!this.push(chunk)) inner.pause()
+    })
+    inner.on('end', () => this.push(null))
+    inner.on('error', (error) => this.destroy(error))
+    inner.on('close', () => this.destroy())
+    inner.pause()
+  }
+
+  override _read(): void {
+    this.#inner.resume()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#inner.write(chunk)
+    done()
+  }
+
+  override _final(done: () => void): void {
+    this.#inner.end()
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#inner.destroy()
+    done(error)
+  }
 }
 
 function refuse(stream: http2.ServerHttp2Stream, error: unknown): void {
@@ -72,7 +113,8 @@ export interface Tunnel extends TunnelEnd {
   ): Promise<http2.ClientHttp2Stream>
 }
 
-export function openTunnel(socket: Duplex, options: TunnelOptions = {}): Tunnel {
+export function openTunnel(connection: Duplex, options: TunnelOptions = {}): Tunnel {
+  const socket = new Unblocking(connection)
   const session = http2.connect('http://tunnel', {
     createConnection: () => socket,
     settings,
@@ -143,6 +185,8 @@ function keep(session: http2.Http2Session, socket: Duplex, options: TunnelOption
     onError: (error) => options.onError?.(error),
   })
   session.on('error', (error) => options.onError?.(error))
+  // The library hears of it by itself only where it reads a descriptor of its own.
+  for (const over of ['end', 'close']) socket.once(over, () => session.destroy())
   session.once('close', () => {
     socket.destroy()
     pings[Symbol.asyncDispose]().then(resolve, resolve)
