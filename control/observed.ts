@@ -12,7 +12,7 @@ import type { SandboxRow } from './store/sandboxes.ts'
 export interface ObservedChanges {
   /** Sandboxes of which anything changed. */
   changed: { teamId: string; agentId: string | null; sandboxId: string }[]
-  /** Some came or went, or runs or stops running: policies, grants and capacity may differ. */
+  /** Some stopped running, ended or came back: policies, grants and room may differ. One that begins to run changes none. */
   stateChanged: boolean
 }
 
@@ -47,7 +47,7 @@ export function storeObserved(
       })
       if (moved) events.push(eventOf(row, next))
       result.changed.push({ teamId: row.team_id, agentId: row.agent_id, sandboxId: row.id })
-      result.stateChanged ||= moved
+      result.stateChanged ||= moved && !(row.state === 'creating' && next.state === 'running')
     }
     await insertEvents(tx, events)
     return result

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 
 /** Parties that wait for work: held-open syncs and the reconcilers. */
-export const listeners = ['host', 'egress', 'gateway', 'reconcile'] as const
+export const listeners = ['host', 'egress', 'gateway', 'reconcile', 'expiry'] as const
 export type Listener = (typeof listeners)[number]
 
 /** Something a team's console shows has changed. */
@@ -23,6 +23,8 @@ export interface Wake {
   gateway(): void
   /** A reconciler may have work. */
   reconcile(): void
+  /** The next end of a sandbox's time may be sooner. */
+  expiry(): void
   /** Tells the team's consoles to read again. `kind` is `noun.verb`, for example `agent.updated`. */
   changed(teamId: string, change: { kind: string; agentId?: string | null; sandboxId?: string | null }): void
   /** Calls `listener` at every signal until the returned function is called. */
@@ -37,7 +39,7 @@ export interface Wake {
 export function createWake(clock: () => Date = () => new Date()): Wake {
   const emitter = new EventEmitter()
   emitter.setMaxListeners(0)
-  const counts: Record<Listener, number> = { host: 0, egress: 0, gateway: 0, reconcile: 0 }
+  const counts: Record<Listener, number> = { host: 0, egress: 0, gateway: 0, reconcile: 0, expiry: 0 }
   const signal = (what: Listener): void => {
     counts[what] += 1
     emitter.emit(what)
@@ -51,6 +53,7 @@ export function createWake(clock: () => Date = () => new Date()): Wake {
     egress: () => signal('egress'),
     gateway: () => signal('gateway'),
     reconcile: () => signal('reconcile'),
+    expiry: () => signal('expiry'),
     changed(teamId, { kind, agentId = null, sandboxId = null }) {
       const change: Change = { kind, teamId, agentId, sandboxId, at: clock().toISOString() }
       emitter.emit(`team:${teamId}`, change)

@@ -68,14 +68,14 @@ export async function wireAgents(app: App<Caller>, wiring: AgentsWiring): Promis
 /** May say in how many milliseconds it wants to run again at the latest. */
 type Reconcile = (deps: { db: Db; wake: Wake; clock: () => Date; startedAt: Date }) => Promise<number | void>
 
-/** Each is woken by changes and also runs by itself, so a signal that is lost costs time and nothing else. */
-const reconcilers: Record<string, { everyMs: number; run: Reconcile; woken: boolean }> = {
-  place: { everyMs: 10_000, run: placeSandboxes, woken: true },
-  sweep: { everyMs: 10_000, run: sweep, woken: true },
-  budgets: { everyMs: 30_000, run: enforceBudgets, woken: true },
-  expire: { everyMs: 60_000, run: expireSandboxes, woken: true },
-  hosts: { everyMs: 5_000, run: markUnreachable, woken: false },
-  counters: { everyMs: 3_600_000, run: ({ db }) => removeOldCounters(db), woken: false },
+/** Each is woken by a signal, if any, and also runs by itself, so a signal that is lost costs time and nothing else. */
+const reconcilers: Record<string, { everyMs: number; run: Reconcile; woken: 'reconcile' | 'expiry' | null }> = {
+  place: { everyMs: 10_000, run: placeSandboxes, woken: 'reconcile' },
+  sweep: { everyMs: 10_000, run: sweep, woken: 'reconcile' },
+  budgets: { everyMs: 30_000, run: enforceBudgets, woken: 'reconcile' },
+  expire: { everyMs: 60_000, run: expireSandboxes, woken: 'expiry' },
+  hosts: { everyMs: 5_000, run: markUnreachable, woken: null },
+  counters: { everyMs: 3_600_000, run: ({ db }) => removeOldCounters(db), woken: null },
 }
 
 function startReconcilers(deps: Parameters<Reconcile>[0] & { log: Log }): AsyncDisposable {
@@ -88,7 +88,7 @@ function startReconcilers(deps: Parameters<Reconcile>[0] & { log: Log }): AsyncD
         onError: (error) => deps.log.error({ reconciler: name, err: error }, 'reconciling broke off'),
       }),
     )
-    if (woken) stack.defer(deps.wake.on('reconcile', () => running.wake()))
+    if (woken !== null) stack.defer(deps.wake.on(woken, () => running.wake()))
   }
   return stack
 }

@@ -20,6 +20,8 @@ export interface Driver {
   /** Leaves no mount, namespace, cgroup, link, address or rule; and of its volumes only those not named. */
   destroy(id: string, volumes: readonly string[]): Promise<void>
   list(): Promise<ReadonlyMap<string, Observed>>
+  /** One entry of `list`, where that costs less than all of them. */
+  look?(id: string): Promise<Observed | undefined>
   /** Counters of a sandbox since its epoch began. */
   usage(id: string): Promise<DriverUsage>
 
@@ -81,6 +83,11 @@ export interface Observed {
   specHash: string
   /** Wall clock of the last start, RFC 3339; null when it never ran. */
   startedAt: string | null
+}
+
+/** What a driver sees of one sandbox now; undefined: it has none of that name. */
+export async function lookAt(driver: Driver, id: string): Promise<Observed | undefined> {
+  return driver.look === undefined ? (await driver.list()).get(id) : await driver.look(id)
 }
 
 export interface DriverUsage {

@@ -40,9 +40,11 @@ export interface HostDeps {
 /** A crash of a start command is noticed at most this late; everything else wakes the loop. */
 const roundMs = 2_000
 const usageMs = 10_000
+/** Readings wait so long for news that go with them. */
+const usagePatienceMs = 1_000
 
 /** What the loops work on; none of it runs by itself yet. */
-async function makeParts(deps: Required<HostDeps>, onChange: () => void, wake: () => void) {
+async function makeParts(deps: Required<HostDeps>, onChange: (withinMs?: number) => void, wake: () => void) {
   const { driver, log, now, dataDirectory } = deps
   const within = (name: string): string => join(dataDirectory, name)
   mkdirSync(dataDirectory, { recursive: true })
@@ -53,7 +55,7 @@ async function makeParts(deps: Required<HostDeps>, onChange: () => void, wake: (
     onChange,
     log,
   })
-  const usage = createUsage({ driver, directory: within('usage'), now, log, onChange })
+  const usage = createUsage({ driver, directory: within('usage'), now, log, onChange: () => onChange(usagePatienceMs) })
   const templates = createTemplates({
     driver,
     directory: within('templates'),
@@ -89,7 +91,7 @@ export async function startHost(init: HostDeps): Promise<AsyncDisposable> {
   const running: { sync?: Sync; rounds?: Loop } = {}
   const { identity, usage, templates, reconciler, untold, report } = await makeParts(
     deps,
-    () => running.sync?.changed(),
+    (withinMs) => running.sync?.changed(withinMs),
     () => running.rounds?.wake(),
   )
   await using starting = new AsyncDisposableStack()

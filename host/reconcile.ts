@@ -11,7 +11,7 @@ import { KeyedQueue } from '../lib/keyed-queue.ts'
 import type { Log } from '../lib/log.ts'
 import { Slots } from '../lib/slots.ts'
 import type { z } from 'zod'
-import type { Driver, Observed } from './driver.ts'
+import { lookAt, type Driver, type Observed } from './driver.ts'
 import { hashOf } from './hash.ts'
 import { healthyRunMs, planNext, type Next, type Report, type Verb } from './plan.ts'
 import { ReadyWatches } from './ready-watch.ts'
@@ -26,8 +26,8 @@ export interface ReconcileDeps {
   usage: UsageSampler
   now: () => number
   log: Log
-  /** Something that is reported changed. */
-  onChange: () => void
+  /** Something that is reported changed; it may be said so many milliseconds later, together with what follows. */
+  onChange: (withinMs?: number) => void
   /** Work came to an end and another round may have something to do. */
   wake: () => void
 }
@@ -44,6 +44,7 @@ const listDeadlineMs = 30_000
 const orphanDeadlineMs = 90_000
 const parallel = 8
 const retryBackOff = { firstMs: 1_000, maxMs: 120_000 }
+const stepPatienceMs = 100
 /** Verbs one sandbox may need in a row; more means that two rules disagree. */
 const maxVerbsInARow = 10
 
@@ -141,7 +142,8 @@ export class Reconciler implements AsyncDisposable {
   #show(status: Status, report: Report): void {
     if (status.report !== null && hashOf(report) === hashOf(status.report)) return
     status.report = report
-    this.#deps.onChange()
+    // A step on the way is mostly over before it could be told.
+    this.#deps.onChange(report.state === 'creating' ? stepPatienceMs : 0)
   }
 
   #decide(want: DesiredSandbox, have: Observed | undefined, status: Status): Next {
@@ -190,7 +192,8 @@ export class Reconciler implements AsyncDisposable {
     for (let count = 0; count < maxVerbsInARow; count++) {
       const want = this.#desired.get(id)
       if (want === undefined) return
-      const have = (await this.#list()).get(id)
+      const looking = lookAt(this.#deps.driver, id)
+      const have = await withDeadline('looking at the sandbox', listDeadlineMs, looking)
       if (this.#settled(want, have)) return
       const status = this.#status(id)
       const next = this.#decide(want, have, status)

@@ -30,8 +30,8 @@ export interface SyncDeps {
 }
 
 export interface Sync extends AsyncDisposable {
-  /** Something that is reported changed: say it now. */
-  changed(): void
+  /** Something that is reported changed: say it now, or at the latest in so many milliseconds. */
+  changed(withinMs?: number): void
 }
 
 const awayBackOff = { firstMs: 250, maxMs: 10_000 }
@@ -41,13 +41,14 @@ const slackMs = 15_000
  * A report gets this long to arrive before news replaces it, and longer each time it was replaced, so that a stream of
  * news cannot keep every request from being answered.
  */
-const settleBackOff = { firstMs: 20, maxMs: 1_000 }
+const settleBackOff = { firstMs: 4, maxMs: 1_000 }
 
 export function startSync(deps: SyncDeps): Sync {
   const stop = new AbortController()
   const holdMs = deps.holdMs ?? 25_000
   let held = new AbortController()
   let dirty = false
+  let later: NodeJS.Timeout | undefined
   let hash: string | null = null
 
   const exchange = async (
@@ -55,6 +56,8 @@ export function startSync(deps: SyncDeps): Sync {
     askedHash: string | null,
   ): Promise<{ reply: HostReply; report: HostReport } | undefined> => {
     dirty = false
+    clearTimeout(later)
+    later = undefined
     held = new AbortController()
     const sentAt = performance.now()
     const report = deps.report()
@@ -112,21 +115,26 @@ export function startSync(deps: SyncDeps): Sync {
       }
     }
   }
+  const say = (): void => {
+    dirty = true
+    held.abort()
+  }
   const done = run()
   return {
-    changed() {
+    changed(withinMs = 0) {
       if (dirty) return
-      dirty = true
-      held.abort()
+      if (withinMs === 0) say()
+      else later ??= setTimeout(say, withinMs)
     },
     async [Symbol.asyncDispose]() {
       stop.abort()
+      clearTimeout(later)
       await done
     },
   }
 }
 
-const maxReplaced = 6
+const maxReplaced = 8
 
 function recovered(log: Log, away: number): number {
   if (away > 0) log.info({ attempts: away }, 'control is back')

@@ -10,7 +10,7 @@ import { pause } from '../lib/loop.ts'
 import { serveTunnel, type TunnelHandler } from '../lib/tunnel.ts'
 import { requestUpgrade } from '../lib/upgrade.ts'
 import type { Commands } from './commands.ts'
-import type { Driver } from './driver.ts'
+import { lookAt, type Driver } from './driver.ts'
 import { serveCommands } from './tunnel-commands.ts'
 import { serveExec } from './tunnel-exec.ts'
 
@@ -24,7 +24,7 @@ export interface StreamDeps {
 /** Answers the streams of contract/tunnel.ts. */
 export function serveStreams({ driver, commands, log }: StreamDeps): TunnelHandler {
   const requireKnown = async (id: string) => {
-    const found = (await driver.list()).get(id)
+    const found = await lookAt(driver, id)
     // Build sandboxes belong to the host alone.
     if (found === undefined || !id.startsWith('sb'))
       throw new SlopboxError('not_found', `sandbox ${id} is not on this host`)

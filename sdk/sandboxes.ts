@@ -61,18 +61,21 @@ export function sandboxes(options: ClientOptions) {
       signal?: AbortSignal,
     ): Promise<ExecResult> {
       const out = { stdout: textOf(), stderr: textOf() }
+      let end: ExecResult | undefined
+      // Read to the end, although nothing follows the exit: a stream that is left early costs its connection.
       for await (const event of exec(id, { ...more, command: [...command] }, signal)) {
         if (event.type === 'exit')
-          return {
+          end = {
             stdout: out.stdout.end(),
             stderr: out.stderr.end(),
             code: event.code,
             signal: event.signal,
             reason: event.reason,
           }
-        if (event.type === 'error') throw new SlopboxError('wrong_state', event.message, { hint: event.hint })
-        out[event.type].add(event)
+        else if (event.type === 'error') throw new SlopboxError('wrong_state', event.message, { hint: event.hint })
+        else out[event.type].add(event)
       }
+      if (end !== undefined) return end
       throw new SlopboxError('unavailable', `the connection to sandbox ${id} ended before the command did`)
     },
     logs: (

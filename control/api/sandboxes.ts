@@ -8,11 +8,13 @@ import {
   startSandbox,
   stopSandbox,
 } from '../../contract/sandboxes.ts'
+import { coalesced } from '../../lib/coalesce.ts'
 import { mount } from '../../lib/mount.ts'
 import type { App } from '../../lib/mount.ts'
 import { actorOf } from '../auth/caller.ts'
 import type { Caller } from '../auth/caller.ts'
 import { whyExceeded } from '../provision.ts'
+import { placeSandboxes } from '../reconcilers/place.ts'
 import { auditAct } from '../store/audit.ts'
 import type { Db, Tx } from '../store/db.ts'
 import { insertEvents } from '../store/events.ts'
@@ -38,8 +40,9 @@ const defaultCreateTimeoutMs = 60_000
 
 export function mountSandboxes(app: App<Caller>, deps: SandboxesDeps): void {
   const { db, clock } = deps
+  const place = coalesced(() => placeSandboxes(deps))
   mount(app, createSandbox, async ({ caller, body, signal }) => {
-    const row = await create(deps, caller, body)
+    const row = await create(deps, place, caller, body)
     return toSandbox(await untilRunning(deps, row, signal))
   })
   mount(app, listRoute, async ({ caller, query }) => {
@@ -114,10 +117,12 @@ export function announce(wake: Wake, row: SandboxRow): void {
   wake.egress()
   wake.gateway()
   wake.reconcile()
+  wake.expiry()
 }
 
 async function create(
   deps: SandboxesDeps,
+  place: () => Promise<void>,
   caller: Caller,
   body: Input<typeof createSandbox>['body'],
 ): Promise<SandboxRow> {
@@ -154,7 +159,11 @@ async function create(
     await auditAct(tx, actorOf(caller), createSandbox.id, { template }, { sandboxId: created.id })
     return created
   })
-  announce(deps.wake, row)
+  // Placed here and now: a signal to the reconciler would come to the same, later.
+  await place()
+  deps.wake.egress()
+  deps.wake.expiry()
+  deps.wake.changed(teamId, { kind: 'sandbox.updated', sandboxId: row.id })
   return row
 }
 

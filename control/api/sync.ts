@@ -1,6 +1,8 @@
 import { syncEgress, syncGateway, syncHost } from '../../contract/sync.ts'
+import type { Input } from '../../contract/route.ts'
 import type { AuditRecord } from '../../contract/egress.ts'
 import { dayOf } from '../../core/metering.ts'
+import { KeyedQueue } from '../../lib/keyed-queue.ts'
 import { mountAs } from '../../lib/mount.ts'
 import type { App } from '../../lib/mount.ts'
 import type { Caller } from '../auth/caller.ts'
@@ -43,32 +45,41 @@ export function mountSync(app: App<Caller>, deps: SyncDeps): void {
 
 function mountHostSync(app: App<Caller>, deps: SyncDeps): void {
   const { db, wake } = deps
+  const reports = new KeyedQueue()
   mountAs(
     app,
     syncHost,
     internalOnly(deps.internalTokens, 'host'),
     async ({ body, signal }) => {
-      const { name, version, drivers, capacity, registries } = body
-      const host = await upsertHost(db, { name, version, drivers, capacity, registries }, deps.clock())
-      await ensureBuilds(db, host.id, builtInTemplates)
-      const seen = await storeObserved(db, host.id, body.sandboxes, deps.clock())
-      let built = false
-      for (const template of body.templates) built = (await storeObservedTemplate(db, host.id, template)) || built
-      await storeReadings(deps, 'host', body.readings)
-      for (const { teamId, agentId, sandboxId } of seen.changed)
-        wake.changed(teamId, { kind: 'sandbox.updated', agentId, sandboxId })
-      if (seen.stateChanged || built || body.hash === null) signalAll(wake)
+      // In the order in which they came: news of a sandbox must not be undone by what was said before.
+      const hostId = await reports.run(body.name, () => storeReport(deps, body))
       return await hold({
         hash: body.hash,
         holdMs: body.holdMs,
         signal,
         wake,
         listener: 'host',
-        compose: async () => ({ hostId: host.id, ...(await desiredOn(db, deps.domain, host.id)) }),
+        compose: async () => ({ hostId, ...(await desiredOn(db, deps.domain, hostId)) }),
       })
     },
     { bodyLimit },
   )
+}
+
+/** What is waited for most comes first. Answers the host's id. */
+async function storeReport(deps: SyncDeps, body: Input<typeof syncHost>['body']): Promise<string> {
+  const { db, wake } = deps
+  const { name, version, drivers, capacity, registries } = body
+  const host = await upsertHost(db, { name, version, drivers, capacity, registries }, deps.clock())
+  const seen = await storeObserved(db, host.id, body.sandboxes, deps.clock())
+  for (const { teamId, agentId, sandboxId } of seen.changed)
+    wake.changed(teamId, { kind: 'sandbox.updated', agentId, sandboxId })
+  await ensureBuilds(db, host.id, builtInTemplates)
+  let built = false
+  for (const template of body.templates) built = (await storeObservedTemplate(db, host.id, template)) || built
+  await storeReadings(deps, 'host', body.readings)
+  if (seen.stateChanged || built || body.hash === null) signalAll(wake)
+  return host.id
 }
 
 function signalAll(wake: Wake): void {

@@ -15,9 +15,10 @@ export async function expireSandboxes(deps: { db: Db; wake: Wake; clock: () => D
   if (next === undefined || next > now) return msBetween(now, next)
   const expired = await db.transaction().execute(async (tx) => {
     const rows = await mortal(tx).where('expires_at', '<=', now).orderBy('id').forUpdate().execute()
-    for (const row of rows) await end(tx, row)
-    await insertEvents(tx, rows.map(eventOf))
-    return rows
+    const due = rows.filter(canEnd)
+    for (const row of due) await end(tx, row)
+    await insertEvents(tx, due.map(eventOf))
+    return due
   })
   for (const row of expired) wake.changed(row.team_id, { kind: 'sandbox.updated', sandboxId: row.id })
   if (expired.length > 0) {
@@ -28,7 +29,6 @@ export async function expireSandboxes(deps: { db: Db; wake: Wake; clock: () => D
   return msBetween(now, await nextExpiry(db))
 }
 
-/** One that shall pause waits until it runs: what is still being made has no memory to keep. */
 function mortal(db: Db | Tx) {
   return db
     .selectFrom('sandboxes')
@@ -36,18 +36,22 @@ function mortal(db: Db | Tx) {
     .where('state', '<>', 'destroyed')
     .where('desired', '<>', 'destroyed')
     .where('expires_at', 'is not', null)
-    .where((on) =>
-      on.or([on('on_timeout', '=', 'destroy'), on.and([on('state', '=', 'running'), on('desired', '=', 'running')])]),
-    )
+    .where((on) => on.or([on('on_timeout', '=', 'destroy'), on('desired', '=', 'running')]))
 }
+
+/** Between two looks at one that is due but cannot end yet. */
+const soonestMs = 100
 
 async function nextExpiry(db: Db): Promise<Date | undefined> {
   return (await mortal(db).orderBy('expires_at').limit(1).executeTakeFirst())?.expires_at ?? undefined
 }
 
 function msBetween(now: Date, next: Date | undefined): number | undefined {
-  return next === undefined ? undefined : Math.max(0, next.getTime() - now.getTime())
+  return next === undefined ? undefined : Math.max(soonestMs, next.getTime() - now.getTime())
 }
+
+/** One that shall pause waits until it runs: what is still being made has no memory to keep. */
+const canEnd = (row: SandboxRow): boolean => row.on_timeout === 'destroy' || row.state === 'running'
 
 const reason = 'its time is over'
 

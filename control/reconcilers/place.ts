@@ -37,10 +37,7 @@ export async function placeSandboxes(deps: { db: Db; wake: Wake; clock: () => Da
     }
     wake.changed(row.team_id, { kind: 'sandbox.updated', agentId: row.agent_id, sandboxId: row.id })
   }
-  if (placed) {
-    wake.host()
-    wake.egress()
-  }
+  if (placed) wake.host()
 }
 
 async function placementHosts(db: Db, living: readonly SandboxRow[], now: Date): Promise<PlacementHost[]> {

@@ -152,24 +152,13 @@ export class OciDriver implements Driver, AsyncDisposable {
   }
 
   async list(): Promise<ReadonlyMap<string, Observed>> {
-    const rows = await Promise.all(
-      [...this.#sandboxes.values()].map(async (sandbox): Promise<[string, Observed]> => {
-        const { run, init } = await sandbox.look()
-        const frozen = init !== undefined && (await sandbox.cgroup.frozen())
-        await this.#output(sandbox).observe()
-        const exited = run.phase === 'running' && init === undefined
-        return [
-          sandbox.id,
-          {
-            state: init === undefined ? 'stopped' : frozen ? 'paused' : 'running',
-            exit: exited ? await sandbox.exit() : run.exit,
-            specHash: sandbox.state.specHash,
-            startedAt: run.startedAt,
-          },
-        ]
-      }),
-    )
-    return new Map(rows)
+    const sandboxes = [...this.#sandboxes.values()]
+    return new Map(await Promise.all(sandboxes.map(async (one) => [one.id, await this.#observe(one)] as const)))
+  }
+
+  async look(id: string): Promise<Observed | undefined> {
+    const sandbox = this.#sandboxes.get(id)
+    return sandbox === undefined ? undefined : await this.#observe(sandbox)
   }
 
   async usage(id: string): Promise<DriverUsage> {
@@ -268,6 +257,19 @@ export class OciDriver implements Driver, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#queue.idle()
+  }
+
+  async #observe(sandbox: Sandbox): Promise<Observed> {
+    const { run, init } = await sandbox.look()
+    const frozen = init !== undefined && (await sandbox.cgroup.frozen())
+    await this.#output(sandbox).observe()
+    const exited = run.phase === 'running' && init === undefined
+    return {
+      state: init === undefined ? 'stopped' : frozen ? 'paused' : 'running',
+      exit: exited ? await sandbox.exit() : run.exit,
+      specHash: sandbox.state.specHash,
+      startedAt: run.startedAt,
+    }
   }
 
   #freeze(id: string, frozen: boolean): Promise<void> {
