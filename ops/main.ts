@@ -13,6 +13,7 @@ const commands: Record<string, () => Promise<Command>> = {
   logs: async () => (await import('./commands/logs.ts')).logs,
   test: async () => (await import('./commands/test.ts')).test,
   bench: async () => (await import('./commands/bench.ts')).bench,
+  selftest: async () => (await import('./commands/selftest.ts')).selftest,
   help: async () => (await import('./commands/help.ts')).help,
 }
 

@@ -6,6 +6,7 @@ import { benchUsage } from './bench.ts'
 import { doctorUsage } from './doctor.ts'
 import { downUsage } from './down.ts'
 import { logsUsage } from './logs.ts'
+import { selftestUsage } from './selftest.ts'
 import { statusUsage } from './status.ts'
 import { testUsage } from './test.ts'
 
@@ -16,6 +17,7 @@ const machine: Record<string, { usage: string; what: string }> = {
   doctor: { usage: doctorUsage, what: 'what this machine can do, what is missing, how to get it' },
   logs: { usage: logsUsage, what: 'logs of the processes' },
   bench: { usage: benchUsage, what: 'measure' },
+  selftest: { usage: selftestUsage, what: 'try to break out of a sandbox, and say what happened' },
   test: { usage: testUsage, what: 'types, lint, format and every test' },
 }
 

@@ -1,0 +1,59 @@
+import { bombs } from './bombs.ts'
+import { kernelProbes } from './kernel-probes.ts'
+import { machineProbes } from './machine-probes.ts'
+import { powerProbes } from './power-probes.ts'
+import { judge, perl, type Case, type Cell, type Outside, type Probe } from './probe.ts'
+
+/** Everything that takes no more than its share, so that it may also run where nothing is isolated. */
+export const quietProbes: readonly Probe[] = [...machineProbes, ...powerProbes, ...kernelProbes]
+const patienceMs = 60_000
+
+/** Runs every probe in `prober`, one after another, the bombs last; during those the neighbour must go on answering. */
+export async function runProbes(
+  prober: Cell,
+  neighbour: Cell,
+  outside: Outside,
+  note: (found: Case) => void,
+): Promise<Case[]> {
+  const cases: Case[] = []
+  for (const probe of [...quietProbes, ...bombs]) {
+    const found = await runProbe(probe, prober, outside, probe.bomb === true ? neighbour : null)
+    note(found)
+    cases.push(found)
+  }
+  return cases
+}
+
+export async function runProbe(probe: Probe, prober: Cell, outside: Outside, neighbour: Cell | null): Promise<Case> {
+  const about = { isolation: prober.name, probe: probe.name, tried: probe.tried }
+  const run = (script: string, user: string): ReturnType<Cell['run']> =>
+    prober.run(perl(script), { user, timeoutMs: patienceMs })
+  if (probe.before !== undefined) {
+    const prepared = await run(probe.before, 'root')
+    if (prepared.code !== 0)
+      return { ...about, held: false, happened: `the probe could not begin: ${prepared.stderr.trim().slice(0, 120)}` }
+  }
+  const under = run(probe.script(outside), probe.user ?? 'root')
+  const [answer, calm] = await Promise.all([under, neighbour === null ? null : answersDuring(neighbour, under)])
+  const verdict = judge(answer)
+  if (calm === null || !verdict.held) return { ...about, ...verdict }
+  return { ...about, held: calm.held, happened: `${verdict.happened}; ${calm.happened}` }
+}
+
+/** Asks the neighbour for an answer again and again until the bomb is over. */
+async function answersDuring(neighbour: Cell, bomb: Promise<unknown>): Promise<{ held: boolean; happened: string }> {
+  let over = false
+  const end = bomb.then(
+    () => void (over = true),
+    () => void (over = true),
+  )
+  let slowestMs = 0
+  while (!over) {
+    const asked = performance.now()
+    const { code, stderr } = await neighbour.run(['true'], { user: 'root', timeoutMs: 20_000 })
+    if (code !== 0) return { held: false, happened: `the neighbour answered ${code}: ${stderr.trim()}` }
+    slowestMs = Math.max(slowestMs, performance.now() - asked)
+    await Promise.race([end, new Promise((resolve) => setTimeout(resolve, 200))])
+  }
+  return { held: true, happened: `the neighbour answered within ${Math.ceil(slowestMs)} ms` }
+}
