@@ -77,7 +77,18 @@ const people = { env, user: 'user', cwd: '/home/user' }
 const baseContent: Content = {
   from: {
     kind: 'debian',
-    packages: ['bash', 'ca-certificates', 'curl', 'git', 'iproute2', 'less', 'procps', 'python3', 'sudo'],
+    packages: [
+      'bash',
+      'ca-certificates',
+      'curl',
+      'git',
+      'iproute2',
+      'less',
+      'openssh-sftp-server',
+      'procps',
+      'python3',
+      'sudo',
+    ],
   },
   steps: [
     { title: 'add the user', run: addUser },

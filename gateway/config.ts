@@ -35,6 +35,12 @@ export const GatewayConfig = z.object({
     .transform((text) => text.split(','))
     .pipe(z.array(Address).min(1))
     .describe('Addresses to listen on, comma-separated; each speaks HTTP and TLS.'),
+  SLOPBOX_SSH_LISTEN: z
+    .string()
+    .default('')
+    .transform((text) => (text === '' ? [] : text.split(',')))
+    .pipe(z.array(Address))
+    .describe('Addresses to listen on for SSH, comma-separated; empty: none.'),
   SLOPBOX_CONSOLE_DIR: z.string().min(1).describe('Directory of the built console.'),
   SLOPBOX_GATEWAY_CA_FILE: z
     .string()

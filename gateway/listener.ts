@@ -85,7 +85,8 @@ export async function listen(deps: ListenerDeps): Promise<Listener> {
   }
 }
 
-function bind(server: Server, address: { host: string; port: number }): Promise<void> {
+/** Listens, or throws naming the address and what is in the way. */
+export function bind(server: Server, address: { host: string; port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const why = cause.code === 'EADDRINUSE' ? 'is taken by another program' : (cause.code ?? cause.message)

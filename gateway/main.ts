@@ -27,6 +27,9 @@ import { sendError } from './pages.ts'
 import { defaultRates, rateLimiter } from './rate-limit.ts'
 import type { Rates } from './rate-limit.ts'
 import { splitDomain } from './route.ts'
+import { hostKey } from './ssh/host-key.ts'
+import { listenSsh } from './ssh/server.ts'
+import type { SshListener } from './ssh/server.ts'
 import { startSync } from './sync.ts'
 import { listenInternal, Tunnels } from './tunnels.ts'
 import { openVisit } from './visit.ts'
@@ -39,6 +42,8 @@ export interface GatewayDeps {
   /** Public name, with the port when it is not the default one. */
   domain: string
   addresses: readonly { host: string; port: number }[]
+  /** Where SSH is served; empty: nowhere. */
+  sshAddresses: readonly { host: string; port: number }[]
   consoleDir: string
   /** PEM of the local authority and of its key. */
   authority: string
@@ -56,6 +61,8 @@ export interface GatewayDeps {
 export interface Gateway extends AsyncDisposable {
   /** Ports it listens on, in the order of the addresses. */
   ports: readonly number[]
+  /** The same of SSH. */
+  sshPorts: readonly number[]
 }
 
 const version = '0.1.0'
@@ -107,8 +114,16 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   )
   ports.push(...listener.ports)
   stack.use(renewal(listener, certificate, log))
+  const ssh = stack.use(await serveSsh(deps, dispatchDeps))
   const kept = stack.move()
-  return { ports: listener.ports, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  return { ports: listener.ports, sshPorts: ssh.ports, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+function serveSsh(deps: GatewayDeps, shared: DispatchDeps): Promise<SshListener> {
+  // Without an address no key is made either.
+  const key = deps.sshAddresses.length === 0 ? '' : hostKey(deps.dataDir)
+  const { authorizer: asked, grants, dialler: dial, log } = shared
+  return listenSsh({ addresses: deps.sshAddresses, hostKey: key, authorizer: asked, grants, dialler: dial, log })
 }
 
 /** Each request passes the strict gate before anything else looks at it. */
@@ -155,6 +170,7 @@ function fromConfig(config: GatewayConfig): GatewayDeps {
     dataDir: config.SLOPBOX_GATEWAY_DATA,
     domain: config.SLOPBOX_DOMAIN,
     addresses: config.SLOPBOX_LISTEN,
+    sshAddresses: config.SLOPBOX_SSH_LISTEN,
     consoleDir: config.SLOPBOX_CONSOLE_DIR,
     authority: readFileSync(config.SLOPBOX_GATEWAY_CA_FILE, 'utf8'),
     authorityKey: credential('tls-ca.key'),

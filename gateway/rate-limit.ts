@@ -57,7 +57,7 @@ export function rateLimiter(rates: Rates, now: () => number): RateLimiter {
 const guessable = /^\/api\/auth\/(?:sign-in|sign-up|forget-password|request-password-reset|reset-password|magic-link)/
 
 /** One IPv6 customer has at least a /64, so that is what counts as one address. */
-function networkOf(address: string): string {
+export function networkOf(address: string): string {
   if (!isIPv6(address)) return address
   const [head = '', tail] = address.split('::')
   const left = head === '' ? [] : head.split(':')

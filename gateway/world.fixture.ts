@@ -176,6 +176,7 @@ export function fakeHost(socketPath: string, innerPort: () => number, others: Re
 export interface World extends AsyncDisposable {
   control: FakeControl
   port: number
+  sshPort: number
   domain: string
   directory: string
   dataDir: string
@@ -211,6 +212,7 @@ export async function startWorld(
       dataDir,
       domain,
       addresses: [{ host: '127.0.0.1', port: 0 }],
+      sshAddresses: [{ host: '127.0.0.1', port: 0 }],
       consoleDir,
       authority: authority.certificate,
       authorityKey: authority.key,
@@ -226,6 +228,7 @@ export async function startWorld(
   const world: World = {
     control,
     port: gateway.ports[0] ?? 0,
+    sshPort: gateway.sshPorts[0] ?? 0,
     domain,
     directory,
     dataDir,

@@ -23,6 +23,7 @@ A variable that starts with \`SLOPBOX_\` and is not listed stops the start and i
 | \`--port N\` | Port of the console and the API, HTTP and TLS. Default: the one used before, else 8480, else a free one. \`0\`: any free one. |
 | \`--domain NAME\` | Public name; agents and sandboxes get names under it. Default: the one used before, else \`slopbox.localhost\`. |
 | \`--listen ADDRESS\` | Address to listen on; may be repeated. Default: the ones used before, else loopback. |
+| \`--ssh-listen ADDRESS:PORT\` | Where [SSH](operations.md#ssh) is served. Default: as before, at first 127.0.0.1:2222, or a free port when that is taken. \`off\`: nowhere. |
 | \`--egress-listen ADDRESS:PORT\` | Forward proxy for [machines elsewhere](operations.md#machines-elsewhere). Default: as before, at first off. \`off\`: turn it off. |
 | \`--detach\` | Come back when it is ready; it runs on until \`slopbox down\`. |
 | \`--json\` | One JSON line on standard output when it is ready; everything else is on standard error. |

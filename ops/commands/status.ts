@@ -28,6 +28,8 @@ interface Status {
   domain: string | null
   /** Where the forward proxy for machines elsewhere listens; null: it is off. */
   egressListen: string | null
+  /** Address and port of SSH; null: off. */
+  sshListen: string | null
   processes: ProcessStatus[]
   memoryMiB: number | null
   templates: { name: string; state: string; reason: string | null }[]
@@ -54,6 +56,7 @@ async function readStatus(data: string): Promise<Status> {
     apiUrl: null,
     domain: null,
     egressListen: null,
+    sshListen: null,
     processes: [],
     memoryMiB: null,
     templates: [],
@@ -78,6 +81,7 @@ async function readStatus(data: string): Promise<Status> {
     apiUrl: apiUrl(installation),
     domain: domainWithPort(installation),
     egressListen: installation.egressListen,
+    sshListen: installation.sshListen === 'off' ? null : installation.sshListen,
     processes,
     memoryMiB: Math.round(sum),
     ...(await askApi(apiUrl(installation), places.operator)),
@@ -131,6 +135,7 @@ function printed(found: Status): string {
   const agents = Object.entries(found.agents).map(([state, count]) => `${count} ${state}`)
   return `${[
     `running   ${found.url}   API ${found.apiUrl}`,
+    ...(found.sshListen === null ? [] : [`ssh       ${found.sshListen}   (ssh -p PORT SANDBOX@HOST)`]),
     ...(found.egressListen === null ? [] : [`proxy     ${found.egressListen}   (for machines elsewhere)`]),
     `data      ${found.dataDir}`,
     'processes',

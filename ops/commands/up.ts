@@ -24,7 +24,7 @@ import { createOutput, type Output, readyLine, relay } from '../up/output.ts'
 import { confinementOf, processGroups, type Situation } from '../up/processes.ts'
 import { readUpSettings, type UpSettings } from '../up/settings.ts'
 import { followTemplate } from '../up/templates.ts'
-import { domainWithPort, proxyUrl, publicUrl, apiUrl, settleInstallation } from '../up/where.ts'
+import { apiUrl, domainWithPort, proxyUrl, publicUrl, settleInstallation, sshCommand } from '../up/where.ts'
 
 /** `slopbox up`: sets up what is missing, then runs the system until it is told to stop. Returns the exit status. */
 export async function up(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -170,6 +170,7 @@ function summary(
     ...(proxy === null
       ? []
       : [['proxy', `${proxy}   (for machines elsewhere: slopbox agent proxy-token AGENT)`] satisfies [string, string]]),
+    ['ssh', sshCommand(installation) ?? 'off'],
     ['data', places.data],
     ['logs', `${places.logs}   (or: slopbox logs -f)`],
     ['operator', created ? `${operator.email}, password ${operator.password}   (shown once)` : operator.email],

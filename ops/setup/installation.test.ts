@@ -22,6 +22,7 @@ const installation: Installation = {
   domain: 'slopbox.localhost',
   listen: ['127.0.0.1'],
   egressListen: null,
+  sshListen: '127.0.0.1:2222',
   egressPorts: { http: 1, tls: 2, proxy: 3, dns: 4 },
   createdAt: '2026-11-21T00:00:00.000Z',
 }

@@ -18,6 +18,8 @@ export const Installation = z.strictObject({
   listen: z.array(z.string()),
   /** `address:port` of the forward proxy for machines elsewhere; null: off. */
   egressListen: z.string().nullable().default(null),
+  /** Address and port of SSH, or `off`; null: not settled yet. */
+  sshListen: z.string().nullable().default(null),
   egressPorts: z.strictObject({ http: Port, tls: Port, proxy: Port, dns: Port }),
   createdAt: z.iso.datetime(),
 })

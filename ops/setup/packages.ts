@@ -57,6 +57,13 @@ export const systemPackages: readonly SystemPackage[] = [
   },
   { name: 'runc', why: 'is the second container runtime the tests examine', anyOf: ['runc'], neededBy: 'test' },
   { name: 'procps', why: 'looks at processes inside sandboxes in tests', anyOf: ['ps'], neededBy: 'test' },
+  { name: 'openssh-client', why: 'is the client of the tests of SSH', anyOf: ['ssh'], neededBy: 'test' },
+  {
+    name: 'openssh-sftp-server',
+    why: 'is what templates answer scp with',
+    anyOf: ['/usr/lib/openssh/sftp-server'],
+    neededBy: 'test',
+  },
   { name: 'curl', why: 'is a client of the end-to-end test', anyOf: ['curl'], neededBy: 'test' },
 ]
 

@@ -6,6 +6,7 @@ import { databaseUrl, postgresArguments, postgresReady } from '../setup/postgres
 import type { ChildSpec } from '../supervise/child.ts'
 import { confinedCommand, type Confinement } from '../supervise/command.ts'
 import type { UpSettings } from './settings.ts'
+import { portOf } from './where.ts'
 import { proxyUrl } from './where.ts'
 
 /** What the processes are told about this installation, this machine and the operator's wishes. */
@@ -37,8 +38,8 @@ export function confinementOf(situation: Situation, name: string, user: SystemUs
   }
 }
 
-function needsLowPort({ port, egressListen }: Installation, name: string): boolean {
-  if (name === 'gateway') return port < 1024
+function needsLowPort({ port, egressListen, sshListen }: Installation, name: string): boolean {
+  if (name === 'gateway') return port < 1024 || (sshListen !== null && sshListen !== 'off' && portOf(sshListen) < 1024)
   return name === 'egress' && egressListen !== null && Number(/\d+$/.exec(egressListen)?.[0]) < 1024
 }
 
@@ -159,6 +160,7 @@ function gateway(situation: Situation): ChildSpec {
     SLOPBOX_GATEWAY_DATA: places.own('gateway'),
     SLOPBOX_DOMAIN: situation.domain,
     SLOPBOX_LISTEN: installation.listen.map((address) => listenEntry(address, installation.port)).join(','),
+    SLOPBOX_SSH_LISTEN: installation.sshListen === 'off' ? '' : (installation.sshListen ?? ''),
     SLOPBOX_CONSOLE_DIR: join(places.app, 'console', 'dist'),
     SLOPBOX_GATEWAY_CA_FILE: places.localCa,
   })

@@ -39,6 +39,8 @@ export interface UpSettings {
   listen: string[] | null
   /** `address:port` of the forward proxy for machines elsewhere; `off`: none. Null: as before. */
   egressListen: string | null
+  /** Where SSH is served, or `off`. Null: as before, at first on loopback. */
+  sshListen: string | null
   /** Where they reach it; null: under the address it listens on. */
   egressUrl: string | null
   detach: boolean
@@ -73,12 +75,13 @@ const options = {
   domain: { type: 'string' },
   listen: { type: 'string', multiple: true },
   'egress-listen': { type: 'string' },
+  'ssh-listen': { type: 'string' },
   detach: { type: 'boolean' },
   json: { type: 'boolean' },
   'no-build': { type: 'boolean' },
 } as const
 
-export const upUsage = `slopbox up [--data DIR] [--port N] [--domain NAME] [--listen ADDRESS]… [--egress-listen ADDRESS:PORT] [--detach] [--json] [--no-build]`
+export const upUsage = `slopbox up [--data DIR] [--port N] [--domain NAME] [--listen ADDRESS]… [--egress-listen ADDRESS:PORT] [--ssh-listen ADDRESS:PORT] [--detach] [--json] [--no-build]`
 
 /** Flags and environment as one value. Throws an OpsError that names every fault before anything is touched. */
 export function readUpSettings(args: readonly string[], env: NodeJS.ProcessEnv): UpSettings {
@@ -98,7 +101,8 @@ export function readUpSettings(args: readonly string[], env: NodeJS.ProcessEnv):
     port: flags.port === undefined ? null : portNumber(flags.port),
     domain: flags.domain === undefined ? null : domainName(flags.domain),
     listen: flags.listen === undefined ? null : flags.listen.map(address),
-    egressListen: egressListen(flags['egress-listen'] ?? config.SLOPBOX_EGRESS_CENTRAL_LISTEN),
+    egressListen: listenAddress('egress-listen', flags['egress-listen'] ?? config.SLOPBOX_EGRESS_CENTRAL_LISTEN, 3129),
+    sshListen: listenAddress('ssh-listen', flags['ssh-listen'], 2222),
     egressUrl: config.SLOPBOX_EGRESS_CENTRAL_URL ?? null,
     detach: flags.detach ?? false,
     json: flags.json ?? false,
@@ -133,15 +137,15 @@ export function readFlags<T extends NonNullable<FlagOptions>>(
 }
 
 /** `192.0.2.1:3129`, `[2001:db8::1]:3129` or `off`. */
-function egressListen(text: string | undefined): string | null {
+function listenAddress(flag: string, text: string | undefined, examplePort: number): string | null {
   if (text === undefined || text === 'off') return text ?? null
   const [, host = '', port = ''] = /^(\S+):(\d{1,5})$/.exec(text) ?? []
   const bare = host.replace(/^\[(.*)\]$/, '$1')
   const isAddress = isIP(bare) === (host === bare ? 4 : 6)
   if (isAddress && Number(port) >= 1 && Number(port) <= 65_535) return text
   throw new OpsError(
-    `--egress-listen ${text} is not an IP address with a port`,
-    'For example --egress-listen 10.0.0.5:3129 or [2001:db8::5]:3129; `off` turns it off.',
+    `--${flag} ${text} is not an IP address with a port`,
+    `For example --${flag} 10.0.0.5:${examplePort} or [2001:db8::5]:${examplePort}; \`off\` turns it off.`,
   )
 }
 

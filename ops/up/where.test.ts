@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import { OpsError } from '../say.ts'
 import { readUpSettings } from './settings.ts'
-import { apiUrl, domainWithPort, proxyUrl, publicUrl, settleInstallation } from './where.ts'
+import { apiUrl, domainWithPort, proxyUrl, publicUrl, settleInstallation, sshCommand } from './where.ts'
 
 const now = new Date('2026-11-21T00:00:00Z')
 const said: string[] = []
@@ -29,7 +29,8 @@ async function taken(): Promise<{ port: number } & AsyncDisposable> {
 test('any free port: the first start picks one, later starts keep it', async () => {
   const first = await settle(['--port', '0'])
   assert.ok(first.port > 0)
-  assert.equal(new Set([first.port, ...Object.values(first.egressPorts)]).size, 5)
+  const sshPort = Number(first.sshListen?.split(':')[1])
+  assert.equal(new Set([first.port, sshPort, ...Object.values(first.egressPorts)]).size, 6)
   assert.deepEqual(await settle(['--port', '0'], first), first)
   assert.deepEqual(await settle([], first), first)
 })
@@ -102,4 +103,23 @@ test('the proxy goes by its address, or by the best name when it listens on all 
   assert.equal(at('[::]:3129'), `http://${hostname()}:3129`)
   const egressUrl = 'http://proxy.example:80'
   assert.equal(proxyUrl({ ...first, egressListen: '10.0.0.5:3129' }, { egressUrl }), egressUrl)
+})
+
+test('SSH keeps its address, moves to a free port when that is taken, and stays off once it is', async () => {
+  const first = await settle(['--port', '0'])
+  assert.match(first.sshListen ?? '', /^127\.0\.0\.1:\d+$/)
+  await using server = await taken()
+  const moved = await settle([], { ...first, sshListen: `127.0.0.1:${server.port}` })
+  assert.notEqual(moved.sshListen, `127.0.0.1:${server.port}`)
+  assert.match(said.at(-1) ?? '', /SSH listens on 127\.0\.0\.1:\d+ from now on/)
+  assert.equal(sshCommand(moved), `ssh -p ${moved.sshListen?.split(':')[1]} NAME@slopbox.localhost`)
+  await assert.rejects(
+    settle(['--ssh-listen', `127.0.0.1:${server.port}`], first),
+    /cannot listen on .* for --ssh-listen/,
+  )
+  await assert.rejects(settle(['--ssh-listen', `127.0.0.1:${first.port}`], first), OpsError)
+  const off = await settle(['--ssh-listen', 'off'], first)
+  assert.equal(off.sshListen, 'off')
+  assert.equal((await settle([], off)).sshListen, 'off')
+  assert.equal(sshCommand(off), null)
 })

@@ -6,6 +6,7 @@ import { OpsError, type Say } from '../say.ts'
 import type { UpSettings } from './settings.ts'
 
 const defaultPort = 8480
+const defaultSshListen = '127.0.0.1:2222'
 /** Every name under it is this machine for browsers, curl and resolvers alike (RFC 6761 §6.3). */
 const defaultDomain = 'slopbox.localhost'
 /** Egress listens on every address, since each sandbox reaches it through its own link. */
@@ -21,6 +22,7 @@ export async function settleInstallation(
   const listen = settings.listen ?? before?.listen ?? (await loopbackAddresses())
   const port = await settlePort(before, settings, listen, say)
   const egressListen = await settleEgressListen(before, settings, port)
+  const sshListen = await settleSshListen(before, settings, port, say)
   const identity = before === null ? newIdentity() : { instance: before.instance, subnet: settleSubnet(before, say) }
   return {
     version: 1,
@@ -29,7 +31,13 @@ export async function settleInstallation(
     listen,
     domain: settings.domain ?? before?.domain ?? defaultDomain,
     egressListen,
-    egressPorts: await settleEgressPorts(before, [port, ...(egressListen === null ? [] : [portOf(egressListen)])]),
+    sshListen,
+    egressPorts: await settleEgressPorts(before, [
+      port,
+      ...[egressListen, sshListen].flatMap((listens) =>
+        listens === null || listens === 'off' ? [] : [portOf(listens)],
+      ),
+    ]),
     createdAt: before?.createdAt ?? now.toISOString(),
   }
 }
@@ -62,7 +70,7 @@ async function settlePort(
   return port
 }
 
-const portOf = (listen: string): number => Number(listen.slice(listen.lastIndexOf(':') + 1))
+export const portOf = (listen: string): number => Number(listen.slice(listen.lastIndexOf(':') + 1))
 const addressOf = (listen: string): string => listen.slice(0, listen.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1')
 
 /** Machines elsewhere are told this address, so another one is never chosen for it. */
@@ -86,6 +94,33 @@ async function settleEgressListen(
   if (await isFree(port, address)) return wanted
   const holder = holderOf(port)
   throw new OpsError(`${wanted} for --egress-listen is taken${holder === null ? '' : ` by ${holder}`}`, hint)
+}
+
+/** The address asked for or it fails; else the one used before, at first port 2222 of loopback, or a free port there. */
+async function settleSshListen(
+  before: Installation | null,
+  settings: UpSettings,
+  consolePort: number,
+  say: Say,
+): Promise<string> {
+  if (settings.sshListen === 'off') return 'off'
+  const isOpen = async (listens: string): Promise<boolean> =>
+    portOf(listens) !== consolePort && (await isFree(portOf(listens), addressOf(listens)))
+  if (settings.sshListen !== null) {
+    if (await isOpen(settings.sshListen)) return settings.sshListen
+    const holder = holderOf(portOf(settings.sshListen))
+    throw new OpsError(
+      `cannot listen on ${settings.sshListen} for --ssh-listen${holder === null ? '' : `: taken by ${holder}`}`,
+      'Choose another with --ssh-listen ADDRESS:PORT, or `--ssh-listen off`.',
+    )
+  }
+  const usual = before?.sshListen ?? (settings.port === 0 ? null : defaultSshListen)
+  if (usual === 'off' || (usual !== null && (await isOpen(usual)))) return usual
+  const address = usual === null ? '127.0.0.1' : addressOf(usual)
+  const port = await pickFree([address], new Set([consolePort]))
+  const chosen = `${address.includes(':') ? `[${address}]` : address}:${port}`
+  if (usual !== null) say(`${usual} is taken; SSH listens on ${chosen} from now on`)
+  return chosen
 }
 
 async function settleEgressPorts(
@@ -147,4 +182,10 @@ export function apiUrl(installation: Installation): string {
   const address = installation.listen.find((entry) => !entry.includes(':')) ?? installation.listen[0] ?? '127.0.0.1'
   const host = address === '0.0.0.0' ? '127.0.0.1' : address.includes(':') ? `[${address}]` : address
   return `http://${host}:${installation.port}`
+}
+
+/** How to reach a sandbox by SSH; null when it is off. `NAME` is the id of a sandbox or an agent. */
+export function sshCommand(installation: Installation): string | null {
+  const { sshListen, domain } = installation
+  return sshListen === null || sshListen === 'off' ? null : `ssh -p ${portOf(sshListen)} NAME@${domain}`
 }
