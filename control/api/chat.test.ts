@@ -8,7 +8,10 @@ import { after, test } from 'node:test'
 import { WebSocketServer } from 'ws'
 import type { WebSocket } from 'ws'
 import { chatWithAgent, createAgent, resetAgentSession, stopAgent } from '../../contract/agents.ts'
+import type { AuditRecord } from '../../contract/egress.ts'
 import { SlopboxError } from '../../contract/errors.ts'
+import { newId } from '../../contract/ids.ts'
+import { insertAudit } from '../store/audit.ts'
 import { startTestControl } from '../testing.ts'
 import { testHost } from '../testing-host.ts'
 
@@ -124,6 +127,48 @@ test('what is said reaches the agent as the user, and the answer comes as it gro
 test('an error of the model ends the stream as one', async () => {
   gateway.onChat = (event) => event({ state: 'error', errorMessage: 'the key was refused' })
   assert.deepEqual((await say('hi')).events, [{ type: 'error', message: 'the key was refused' }])
+})
+
+test('an error of the model says what the gate saw of the call', async () => {
+  gateway.onChat = (event) => event({ state: 'error', errorMessage: 'authentication failed' })
+  const record: AuditRecord = {
+    id: newId('audit'),
+    at: new Date().toISOString(),
+    source: 'egress',
+    kind: 'http',
+    decision: 'deny',
+    reason: 'address_refused',
+    rule: null,
+    agentId: agent.id,
+    sandboxId: agent.sandbox?.id ?? null,
+    userId: null,
+    actor: null,
+    method: 'POST',
+    host: 'model.slopbox.internal',
+    port: 80,
+    path: '/chat/completions',
+    status: 403,
+    bytesOut: 0,
+    bytesIn: 0,
+    durationMs: 1,
+    detail: {},
+  }
+  await insertAudit(control.db, [{ record, teamId: agent.teamId }])
+  const [event] = (await say('hi')).events as { type: string; message: string }[]
+  assert.equal(event?.type, 'error')
+  assert.match(event.message, /^authentication failed\n.*reserved or private address/)
+  await control.db.deleteFrom('audit').where('id', '=', record.id).execute()
+})
+
+test('an answer that never came is an error, one whose end is empty keeps what was said', async () => {
+  gateway.onChat = (event) => event({ state: 'final' })
+  const [event] = (await say('hi')).events as { type: string; message: string }[]
+  assert.match(event?.message ?? '', /without an answer/)
+  gateway.onChat = (each) => {
+    each({ state: 'delta', message: text('Hello') })
+    each({ state: 'final' })
+  }
+  assert.deepEqual((await say('hi')).events.at(-1), { type: 'final', text: 'Hello' })
 })
 
 test('a connection that breaks before anything was heard is an error with its own status', async () => {

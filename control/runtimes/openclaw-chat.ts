@@ -25,6 +25,7 @@ export async function* chat(
     message: run.message,
     idempotencyKey: run.runId,
   })
+  let last = ''
   const iterator = session.events()[Symbol.asyncIterator]()
   for (;;) {
     const next = await withinSilence(iterator.next())
@@ -34,10 +35,14 @@ export async function* chat(
     const text = textOf(payload.data.message?.content ?? '')
     switch (payload.data.state) {
       case 'delta':
+        last = text
         yield { type: 'delta', text }
         break
       case 'final':
-        yield { type: 'final', text }
+        // Said while another answer was under way, a message may be taken into that one, or be lost with it.
+        yield text === '' && last === ''
+          ? { type: 'error', message: 'the agent ended this without an answer: say it again, or see its page' }
+          : { type: 'final', text: text === '' ? last : text }
         return
       case 'error':
       case 'aborted':
