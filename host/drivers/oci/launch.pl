@@ -11,6 +11,7 @@
 #   run <program> <arguments…>   must end with 0; its output goes to standard error
 #   adopt                        what the following programs leave behind becomes ours
 #   pid <file>                   reads the process id of the sandbox's init
+#   early                        starts what the step `ip` will need
 #   ip <batch>                   lines for ip(8) separated by semicolons; {pid} is that process
 #   inside <batch>               the same, in its network namespace
 #   leave <dir>                  detaches the stage
@@ -104,10 +105,10 @@ sub run {
   finish($child, $command[0]);
 }
 
-sub ip {
-  my ($inside, $batch) = @_;
-  $batch =~ s/\{pid\}/$pid/g;
-  $batch =~ tr/;/\n/;
+# Starts an ip(8) that waits for its lines. Starting one costs more than what it does, so each starts beside other work:
+# one for our end while the runtime makes the sandbox, one for the other end while the first is busy.
+sub begin_ip {
+  my ($inside) = @_;
   pipe(my $read, my $write);
   my $child = fork() // fail("fork: $!");
   if ($child == 0) {
@@ -121,10 +122,21 @@ sub ip {
     exec 'ip', '-batch', '-' or exit 127;
   }
   close $read;
-  print $write "$batch\n";
-  close $write;
-  finish($child, 'ip');
+  return { child => $child, write => $write };
 }
+
+sub finish_ip {
+  my ($ip, $batch) = @_;
+  $batch =~ s/\{pid\}/$pid/g;
+  $batch =~ tr/;/\n/;
+  print { $ip->{write} } "$batch\n";
+  close $ip->{write};
+  finish($ip->{child}, 'ip');
+}
+
+my ($outer, $inner);
+sub ip { my ($batch) = @_; $inner = begin_ip(1); finish_ip($outer // begin_ip(0), $batch) }
+sub inside { my ($batch) = @_; finish_ip($inner // begin_ip(1), $batch) }
 
 # The runtime's child was handed to us when the runtime ended, because we are its subreaper.
 sub watch {
@@ -149,7 +161,7 @@ my %steps = (
   map => \&map_ids, clone => \&clone_mount, overlay => \&overlay, run => \&run,
   adopt => sub { call('prctl', 36, 1, 0, 0, 0) },    # PR_SET_CHILD_SUBREAPER
   pid => sub { open my $in, '<', $_[0] or fail("$_[0]: $!"); ($pid) = <$in> =~ /^(\d+)/ or fail("$_[0]: no process id") },
-  ip => sub { ip(0, @_) }, inside => sub { ip(1, @_) },
+  early => sub { $outer = begin_ip(0) }, ip => \&ip, inside => \&inside,
   leave => sub { chdir '/'; call('umount2', "$_[0]\0", 2) }, watch => \&watch,
 );
 for my $line (@ARGV) {

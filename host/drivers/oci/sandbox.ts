@@ -204,6 +204,7 @@ export class Sandbox {
       ['clone', this.paths.net, 'net'],
       ...spec.volumes.map((volume, index) => ['clone', volumePath(layout, volume.id), `v${index}`] as const),
       ['adopt'],
+      ['early'],
       [...call, 'create', '--bundle', this.paths.bundle, '--pid-file', this.paths.pidFile, this.id],
       ['pid', this.paths.pidFile],
       [
