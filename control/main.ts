@@ -1,7 +1,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { ConfigError, readConfig } from '../lib/config.ts'
 import { readCredential } from '../lib/credentials.ts'
-import { announceReady, untilStopped } from '../lib/lifecycle.ts'
+import { announceReady, endOnFault, untilStopped } from '../lib/lifecycle.ts'
 import { createLog } from '../lib/log.ts'
 import type { Log } from '../lib/log.ts'
 import { loop } from '../lib/loop.ts'
@@ -137,6 +137,7 @@ function providersOf(config: ControlConfig): Provider[] {
 }
 
 if (import.meta.main) {
+  endOnFault()
   const config = readConfig(ControlConfig, process.env)
   const credential = (name: string): string => readCredential(config.SLOPBOX_CREDENTIALS, name)
   const log = createLog('control', config.SLOPBOX_LOG_LEVEL)
