@@ -71,14 +71,23 @@ export async function sshClient(): Promise<SshClient> {
   }
 }
 
-/** Serves `/exec` with processes of this machine, in the given directory. */
+const sizeText = (size: { cols: number; rows: number } | undefined): string =>
+  size === undefined ? 'none' : `${size.cols}x${size.rows}`
+
+/**
+ * Serves `/exec` with processes of this machine, in the given directory. They get no terminal, but its size: in `SIZE`, and each
+ * change as a line of input.
+ */
 export async function runHere(stream: ServerHttp2Stream, cwd: string): Promise<void> {
   const frames = readFrames(stream)
   const first = await frames.next()
   const start = ControlFrame.parse(JSON.parse(first.value?.payload.toString() ?? ''))
   if (start.type !== 'start') throw new Error(`first frame is ${start.type}`)
   const [program = '', ...args] = start.request.command
-  const child = spawn(program, args, { cwd, env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: cwd, ...start.request.env } })
+  const child = spawn(program, args, {
+    cwd,
+    env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: cwd, SIZE: sizeText(start.terminal), ...start.request.env },
+  })
   stream.respond({ ':status': 200 })
   stream.once('close', () => child.kill('SIGKILL'))
   child.stdin.on('error', () => {})
@@ -89,6 +98,7 @@ export async function runHere(stream: ServerHttp2Stream, cwd: string): Promise<v
       else {
         const told = ControlFrame.parse(JSON.parse(payload.toString()))
         if (told.type === 'signal') child.kill(told.signal as NodeJS.Signals)
+        if (told.type === 'resize') child.stdin.write(`${sizeText(told)}\n`)
       }
     }
   }

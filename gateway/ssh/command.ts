@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { ServerChannel } from 'ssh2'
 import { SlopboxError } from '../../contract/errors.ts'
+import type { TerminalSize } from '../../contract/pty.ts'
 import { channels, ControlFrame } from '../../contract/tunnel.ts'
 import { encodeFrame, encodeJsonFrame, readFrames, writeAll, writeFrames } from '../../lib/frames.ts'
 import type { Log } from '../../lib/log.ts'
@@ -18,26 +19,39 @@ export interface CommandDeps {
 export interface Running {
   /** Sends a signal by its name without `SIG` (RFC 4254 §6.9). */
   signal(name: string): void
+  /** Tells the terminal its new size. */
+  resize(size: TerminalSize): void
+}
+
+export interface Program {
+  command: readonly string[]
+  env: Readonly<Record<string, string>>
+  /** A terminal instead of three streams. */
+  terminal?: TerminalSize | undefined
 }
 
 /** What one command of a host may last at most. */
 const timeoutMs = 24 * 3_600_000
 
+/** What a client may say before the host has answered. */
+const maxEarly = 100
+
 /** Runs a program in the sandbox with the channel as its standard streams, and ends the channel with its exit. */
-export function runCommand(
-  deps: CommandDeps,
-  channel: ServerChannel,
-  command: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Running {
+export function runCommand(deps: CommandDeps, channel: ServerChannel, { command, env, terminal }: Program): Running {
   const closed = untilClosed(channel)
   let stream: Duplex | undefined
+  const early: ControlFrame[] = []
+  const send = (frame: ControlFrame): void => {
+    if (stream === undefined) early.push(...(early.length < maxEarly ? [frame] : []))
+    else if (!stream.destroyed && !stream.writableEnded) stream.write(encodeJsonFrame(channels.control, frame))
+  }
   const run = async (): Promise<void> => {
     const { sandboxId } = deps.grant
     const request = { command: [...command], env, timeoutMs }
-    const start: ControlFrame = { type: 'start', sandboxId, request, keepStdin: true }
+    const start: ControlFrame = { type: 'start', sandboxId, request, keepStdin: true, terminal }
     stream = await deps.dialler.exec(deps.grant, encodeJsonFrame(channels.control, start), closed)
     closed.addEventListener('abort', () => stream?.destroy(), { once: true })
+    for (const frame of early.splice(0)) send(frame)
     // Beside the output. When it breaks, the output breaks too.
     sendInput(channel, stream).catch(() => {})
     await passOutput(stream, channel, closed)
@@ -54,9 +68,9 @@ export function runCommand(
     .finally(() => stream?.destroy())
   return {
     signal(name) {
-      if (stream !== undefined && !stream.destroyed && /^[A-Z0-9]{1,16}$/.test(name))
-        stream.write(encodeJsonFrame(channels.control, { type: 'signal', signal: `SIG${name}` }))
+      if (/^[A-Z0-9]{1,16}$/.test(name)) send({ type: 'signal', signal: `SIG${name}` })
     },
+    resize: (size) => send({ type: 'resize', ...size }),
   }
 }
 

@@ -5,7 +5,10 @@ import type { ServerHttp2Stream } from 'node:http2'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
+import ssh2 from 'ssh2'
+import type { ClientChannel } from 'ssh2'
 import { SlopboxError } from '../../contract/errors.ts'
 import { newId } from '../../contract/ids.ts'
 import type { Grant } from '../grants.ts'
@@ -61,6 +64,30 @@ test('megabytes pass both ways unharmed', async () => {
 test('a shell without a terminal reads commands from its input', async () => {
   const run = await owner.run('ssh', ['-T', ...at(ids.sandbox)], 'cd /; pwd; exit 4\n')
   assert.deepEqual([run.code, run.stdout], [4, '/\n'])
+})
+
+test('a terminal has the size of the client, follows it, and carries signals', async () => {
+  const run = await owner.run('ssh', ['-tt', ...at(ids.sandbox), 'echo $SIZE'])
+  assert.equal(run.stdout, '80x24\n')
+  const client = new ssh2.Client()
+  const privateKey = await readFile(join(owner.directory, 'id_ed25519'))
+  client.connect({ host: '127.0.0.1', port: world.sshPort, username: ids.sandbox, privateKey })
+  await once(client, 'ready')
+  const opened = Promise.withResolvers<ClientChannel>()
+  client.exec(
+    'echo $TERM $SIZE; head -n 1; exec sleep 1000',
+    { pty: { rows: 40, cols: 132, term: 'vt100' } },
+    (error, made) => (error === undefined ? opened.resolve(made) : opened.reject(error)),
+  )
+  const channel = await opened.promise
+  const lines = createInterface(channel)[Symbol.asyncIterator]()
+  assert.equal((await lines.next()).value, 'vt100 132x40')
+  channel.setWindow(50, 100, 0, 0)
+  assert.equal((await lines.next()).value, '100x50')
+  const closed = once(channel, 'exit')
+  channel.signal('TERM')
+  assert.deepEqual((await closed).slice(0, 2), [null, 'SIGTERM'])
+  client.end()
 })
 
 test('scp and sftp carry files in and out', async () => {
