@@ -11,27 +11,18 @@ export function modelTrouble(
   model: Pick<Model, 'baseUrl' | 'secret'>,
 ): string | undefined {
   const { host, hostname } = new URL(model.baseUrl)
-  switch (record.reason) {
-    case null:
-      return record.status === 401 || record.status === 403 ? refusedKey(host, record.status, model.secret) : undefined
-    case 'address_refused':
-      return (
-        `${host} is at a reserved or private address. ` +
-        `An operator can allow its range: slopbox settings set --allow-range ${rangeOf(hostname)}`
-      )
-    case 'unresolvable':
-      return `${hostname} does not resolve: correct the address of the model in the agent's settings`
-    case 'connect_failed':
-      return `${host} does not answer: start the model server, or correct its address in the agent's settings`
-    case 'tls_failed':
-      return `the certificate of ${host} is not trusted: an operator can add its authority with slopbox settings set --extra-roots`
-    case 'secret_unavailable':
-      return `the model's key is missing or cannot be opened: store it again with slopbox secret set ${model.secret ?? 'NAME'}`
-    case 'budget':
-      return 'the plan and the budget of this usage period are used up: raise the budget, or wait for the next period'
-    default:
-      return undefined
+  const { reason, status } = record
+  if (reason === null) return status === 401 || status === 403 ? refusedKey(host, status, model.secret) : undefined
+  const range = rangeOf(hostname)
+  const troubles: Partial<Record<typeof reason, string>> = {
+    address_refused: `${host} is at a reserved or private address. An operator can allow its range: slopbox settings set --allow-range ${range}`,
+    unresolvable: `${hostname} does not resolve: correct the address of the model in the agent's settings`,
+    connect_failed: `${host} does not answer: start the model server, or correct its address in the agent's settings`,
+    tls_failed: `the certificate of ${host} is not trusted: an operator can add its authority with slopbox settings set --extra-roots`,
+    secret_unavailable: `the model's key is missing or cannot be opened: store it again with slopbox secret set ${model.secret ?? 'NAME'}`,
+    budget: 'the plan and the budget of this usage period are used up: raise the budget, or wait for the next period',
   }
+  return troubles[reason]
 }
 
 function refusedKey(host: string, status: number, secret: string | null): string {

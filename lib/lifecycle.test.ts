@@ -9,7 +9,7 @@ test('a fault is told with its causes and the next step', () => {
     faultText(new Error('migration did not apply', { cause: full })),
     'migration did not apply: no space left on device\nFree some space.',
   )
-  assert.equal(faultText('words'), 'words')
+  assert.equal(faultText('words'), "'words'")
 })
 
 test('the last words of a process that fails at its start say why', () => {

@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs'
+import { inspect } from 'node:util'
 
 /** Resolves when the operator asks the process to stop. The second signal keeps its default: it kills. */
 export function untilStopped(): Promise<NodeJS.Signals> {
@@ -25,10 +26,12 @@ export function endOnFault(): void {
 export function faultText(error: unknown): string {
   const messages: string[] = []
   const hints = new Set<string>()
-  for (let each = error; each !== undefined && each !== null; each = each instanceof Error ? each.cause : undefined) {
-    messages.push(each instanceof Error ? each.message : String(each))
-    const hint = each instanceof Error && 'hint' in each ? each.hint : undefined
+  let each = error
+  for (; each instanceof Error; each = each.cause) {
+    messages.push(each.message)
+    const hint = 'hint' in each ? each.hint : undefined
     if (typeof hint === 'string') hints.add(hint)
   }
+  if (each !== undefined) messages.push(inspect(each))
   return [messages.join(': '), ...hints].join('\n')
 }

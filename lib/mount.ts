@@ -62,7 +62,7 @@ export function createApp<C>(options: AppOptions<C>): App<C> {
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 300 },
     // Addresses the router gives up on never reach the handlers below.
-    frameworkErrors: (error, request, reply) => sendError(reply, asSlopboxError(error), request.id),
+    frameworkErrors: (error, request, reply) => void sendError(reply, asSlopboxError(error), request.id),
   })
   server.removeAllContentTypeParsers()
   server.addContentTypeParser(
