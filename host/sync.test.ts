@@ -127,6 +127,27 @@ test('news ends the held request and is said in the next one', async () => {
   await server.close()
 })
 
+test('news that may wait go with what follows, or by themselves when their time is over', async () => {
+  using directory = temporary()
+  const server = await control(join(directory.path, 's'))
+  const { sync, state } = client(join(directory.path, 's'))
+  ;(await server.next()).answer(reply('h1'))
+  const held = await server.next()
+  state.name = 'a step on the way'
+  sync.changed(60_000)
+  state.name = 'the end of it'
+  sync.changed()
+  await held.gone
+  const next = await server.next()
+  assert.equal(next.body.name, 'the end of it')
+  state.name = 'readings'
+  sync.changed(1)
+  await next.gone
+  assert.equal((await server.next()).body.name, 'readings')
+  await sync[Symbol.asyncDispose]()
+  await server.close()
+})
+
 test('a stream of news does not keep control from answering', async () => {
   using directory = temporary()
   const server = await control(join(directory.path, 's'))

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SlopboxError } from '../../contract/errors.ts'
 import type { LogLine } from '../../contract/sandboxes.ts'
+import { lookAt } from '../driver.ts'
 import type { Driver, DriverSpec, Observed } from '../driver.ts'
 
 /** A driver under examination and the few things that differ from one to another. */
@@ -50,7 +51,7 @@ async function until<T>(what: string, look: () => Promise<T | undefined>): Promi
   }
 }
 
-const stateOf = async (driver: Driver, id: string): Promise<Observed | undefined> => (await driver.list()).get(id)
+const stateOf = (driver: Driver, id: string): Promise<Observed | undefined> => lookAt(driver, id)
 
 const untilStopped = (driver: Driver, id: string): Promise<Observed> =>
   until('the sandbox has stopped', async () => {
