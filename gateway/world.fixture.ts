@@ -151,6 +151,9 @@ async function answerControl(
   response.once('close', () => held.delete(response))
 }
 
+/** Ports at which nothing listens; all others lead to the inner server. */
+export const closedPorts = new Set(['9'])
+
 /** Serves `/dial` to the inner server, and whatever else is given. */
 export function fakeHost(socketPath: string, innerPort: () => number, others: Record<string, TunnelHandler> = {}) {
   return requestUpgrade({
@@ -164,7 +167,8 @@ export function fakeHost(socketPath: string, innerPort: () => number, others: Re
       const path = String(headers[':path'])
       const other = others[path.split('?', 1)[0] ?? '']
       if (other !== undefined) return await other(stream, headers)
-      if (headers['x-slopbox-port'] === '9') throw new SlopboxError('upstream_failed', 'port 9: connection refused')
+      const port = String(headers['x-slopbox-port'])
+      if (closedPorts.has(port)) throw new SlopboxError('upstream_failed', `port ${port}: connection refused`)
       const inner = connect(innerPort(), '127.0.0.1')
       await once(inner, 'connect')
       stream.respond({ ':status': 200 })

@@ -1,9 +1,12 @@
 import { pipeline } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { ServerChannel, TcpipRequestInfo } from 'ssh2'
+import { SlopboxError } from '../../contract/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Dialler } from '../dial.ts'
 import type { Grant } from '../grants.ts'
 import { untilClosed } from './channel.ts'
+import { dialLoopback } from './loopback.ts'
 
 /** The sandbox by the names it has for itself. Any other host would be a way round egress. */
 const itself = /^(?:localhost|127(?:\.\d{1,3}){3}|::1|0\.0\.0\.0|::)$/i
@@ -27,7 +30,7 @@ export async function forwardPort(
 ): Promise<void> {
   if (!isItself(info.destIP, deps.grant) || info.destPort < 1 || info.destPort > 65_535) return reject()
   try {
-    const stream = await deps.dialler.port(deps.grant, info.destPort, deps.gone)
+    const stream = await dial(deps, info.destPort)
     if (deps.gone.aborted) return void stream.destroy()
     const channel = accept()
     // Two pipelines and their ends listen; that is a dozen, not a leak.
@@ -40,5 +43,14 @@ export async function forwardPort(
   } catch (error) {
     deps.log.debug({ err: error, port: info.destPort }, 'forwarded connection')
     reject()
+  }
+}
+
+async function dial({ dialler, grant, gone }: ForwardDeps, port: number): Promise<Duplex> {
+  try {
+    return await dialler.port(grant, port, gone)
+  } catch (error) {
+    if (!(error instanceof SlopboxError) || error.code !== 'upstream_failed') throw error
+    return await dialLoopback(dialler, grant, port, gone)
   }
 }

@@ -12,7 +12,7 @@ import type { ClientChannel } from 'ssh2'
 import { SlopboxError } from '../../contract/errors.ts'
 import { newId } from '../../contract/ids.ts'
 import type { Grant } from '../grants.ts'
-import { grantFor, ids, ownerOnly, startWorld } from '../world.fixture.ts'
+import { closedPorts, grantFor, ids, ownerOnly, startWorld } from '../world.fixture.ts'
 import type { World } from '../world.fixture.ts'
 import { runHere, sshClient } from './client.fixture.ts'
 import type { Run, SshClient } from './client.fixture.ts'
@@ -143,6 +143,24 @@ test("a forwarded port leads to the sandbox's own, by each of its names, and to 
     end()
   }
   assert.equal(world.seen.length, before)
+})
+
+test('a forwarded port leads to a server on loopback alone', async () => {
+  // Closed at the sandbox's address; what runs in the "sandbox" finds it on loopback.
+  const server = createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const inner = (server.address() as AddressInfo).port
+  closedPorts.add(String(inner))
+  const { port, end } = await forwarded(`localhost:${inner}`)
+  const text = Buffer.alloc(3_000_000, 'loopback ').toString()
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  socket.end(text)
+  let back = ''
+  for await (const chunk of socket.setEncoding('latin1') as AsyncIterable<string>) back += chunk
+  assert.equal(back === text, true)
+  end()
+  server.close()
 })
 
 test('a foreign key, a foreign sandbox, a password and a name that is no id are refused alike', async () => {
