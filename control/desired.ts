@@ -18,11 +18,11 @@ export async function desiredOn(
   domain: string,
   hostId: string,
 ): Promise<{ sandboxes: DesiredSandbox[]; templates: DesiredTemplate[] }> {
-  const rows = await listOnHost(db, hostId)
+  const [rows, templates] = await Promise.all([listOnHost(db, hostId), desiredTemplates(db, hostId)])
   const facts = await loadAgentFacts(db, domain, rows)
   return {
     sandboxes: rows.map((row) => toDesired(row, row.agent_id === null ? undefined : facts.get(row.agent_id))),
-    templates: await desiredTemplates(db, hostId),
+    templates,
   }
 }
 

@@ -19,8 +19,7 @@ export async function placeSandboxes(deps: { db: Db; wake: Wake; clock: () => Da
     .toSorted((a, b) => a.requested_at.getTime() - b.requested_at.getTime())
   if (waiting.length === 0) return
   const now = deps.clock()
-  const hosts = await placementHosts(db, living, now)
-  const volumes = await volumeHosts(db)
+  const [hosts, volumes] = await Promise.all([placementHosts(db, living, now), volumeHosts(db)])
   let placed = false
   for (const row of waiting) {
     const boundTo = row.agent_id === null ? null : (volumes.get(row.agent_id) ?? null)
