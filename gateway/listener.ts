@@ -30,7 +30,8 @@ const maxConnections = 20_000
 const limits: ServerOptions = {
   maxHeaderSize: 16_384,
   headersTimeout: 10_000,
-  requestTimeout: 300_000,
+  // An upload to a port may take a day; how many connections wait is bounded by their number.
+  requestTimeout: 24 * 3_600_000,
   connectionsCheckingInterval: 2_000,
   keepAliveTimeout: 30_000,
   requireHostHeader: true,

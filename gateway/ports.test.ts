@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { request } from 'node:http'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { after, before, beforeEach, test } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { newId } from '../contract/ids.ts'
@@ -79,6 +83,42 @@ test('a port that believes the gateway is not open as a port, neither for reques
   } finally {
     world.control.onAuthorize = before
   }
+})
+
+/** A request with a key whose answer is read by the test. */
+function begin(method: string, path: string): { call: ClientRequest; answered: Promise<IncomingMessage> } {
+  const headers = { host, authorization: 'Bearer key-1' }
+  const call = request({ port: world.port, host: '127.0.0.1', method, path, agent: false, headers })
+  const answered = once(call, 'response').then(([response]) => response as IncomingMessage)
+  return { call, answered }
+}
+
+test('events pass one by one while the answer stays open', async () => {
+  let server: ServerResponse | undefined
+  world.onInner = (_request, response) => {
+    server = response
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write('data: 1\n\n')
+  }
+  const { call, answered } = begin('GET', '/events')
+  call.end()
+  const chunks = (await answered).setEncoding('utf8')[Symbol.asyncIterator]()
+  assert.equal((await chunks.next()).value, 'data: 1\n\n')
+  server?.write('data: 2\n\n')
+  assert.equal((await chunks.next()).value, 'data: 2\n\n')
+  server?.end()
+  assert.equal((await chunks.next()).done, true)
+})
+
+test('an upload of many megabytes passes while its echo comes back', async () => {
+  const { call, answered } = begin('POST', '/upload')
+  const block = Buffer.alloc(64 * 1024, 7)
+  const blocks = 640
+  const sent = pipeline(Readable.from(Array.from({ length: blocks }, () => block)), call)
+  let bytes = 0
+  for await (const chunk of (await answered) as AsyncIterable<Buffer>) bytes += chunk.length
+  await sent
+  assert.equal(bytes, blocks * block.length)
 })
 
 test('an answer that breaks off breaks off for the client too', async () => {
