@@ -128,8 +128,10 @@ function outcome(
   sent: NodeJS.Signals | null,
   stderr: string,
 ): { code: number | null; signal: string | null } {
-  if (code === 255 && notStarted.test(stderr)) {
-    return { code: /^chdir |permission denied/i.test(stderr) ? 126 : 127, signal: null }
+  // At a terminal the runtime puts a colour and the time before its words.
+  const said = stderr.replace(/^.{0,16}?\d{4}-\d\d-\d\dT[\d:.]+Z: /, '')
+  if (code === 255 && notStarted.test(said)) {
+    return { code: /^chdir |permission denied/i.test(said) ? 126 : 127, signal: null }
   }
   // The runtime reports an end by a signal as 128 + its number, as shells do; only for our own signals are we sure.
   if (sent !== null && code === 128 + constants.signals[sent]) return { code: null, signal: sent }

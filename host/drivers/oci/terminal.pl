@@ -12,7 +12,7 @@ my $setsid = { x64 => 112, arm64 => 157 }->{$arch} or die "no system call number
 use constant { O_RDWR => 2, O_NOCTTY => 0400, F_SETFL => 4, O_NONBLOCK => 04000 };
 # Major number of the devices in /dev/pts.
 use constant TERMINALS => 136;
-use constant { TIOCSCTTY => 0x540e, TIOCSWINSZ => 0x5414, TIOCGPTN => 0x80045430, TIOCSPTLCK => 0x40045431 };
+use constant { TCGETS => 0x5401, TCSETS => 0x5402, TIOCSCTTY => 0x540e, TIOCSWINSZ => 0x5414, TIOCGPTN => 0x80045430, TIOCSPTLCK => 0x40045431 };
 $SIG{PIPE} = 'IGNORE';
 
 sysopen my $master, '/dev/ptmx', O_RDWR | O_NOCTTY or die "/dev/ptmx: $!\n";
@@ -21,6 +21,15 @@ ioctl $master, TIOCSPTLCK, $unlock or die "unlock of a terminal: $!\n";
 ioctl $master, TIOCGPTN, $number or die "number of a terminal: $!\n";
 my $name = '/dev/pts/' . unpack 'i', $number;
 sysopen my $slave, $name, O_RDWR | O_NOCTTY or die "$name: $!\n";
+# Raw before anything is typed or said: only the terminal inside echoes and edits (termios(3): four words of flags, then
+# the line discipline and the control characters, VTIME and VMIN among them).
+my $modes = "\0" x 60;
+ioctl $slave, TCGETS, $modes or die "modes of $name: $!\n";
+my ($oflag, $cflag, $rest) = unpack 'x4 L L x4 a*', $modes;
+# runc takes the carriage returns off the terminal inside and leaves them to this one; crun does not.
+$oflag = 0 if $command[0] !~ /\brunc$/;
+substr $rest, 6, 2, "\0\x01";
+ioctl $slave, TCSETS, my $raw = pack('L4 a*', 0, $oflag, $cflag, 0, $rest) or die "modes of $name: $!\n";
 resize($cols, $rows);
 
 my $child = fork() // die "fork: $!\n";

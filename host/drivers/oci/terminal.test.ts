@@ -52,7 +52,8 @@ for (const runtime of ['crun', 'runc'] as const) {
       at.execution.resize?.({ cols: 120, rows: 50 })
       await at.until('120 50')
       at.execution.stdin.write('hello\n')
-      await at.until('got hello')
+      await at.until('hello\r\ngot hello\r\n')
+      assert.equal(at.seen().split('hello').length, 3)
       at.execution.stdin.write('end\n')
       await at.rest()
       assert.deepEqual(await at.execution.exited, { code: 7, signal: null })
@@ -65,6 +66,17 @@ for (const runtime of ['crun', 'runc'] as const) {
     at.execution.stdin.write('\x03')
     await at.rest()
     assert.equal((await at.execution.exited).code, 130)
+  })
+
+  test(`${runtime}: a program that is not there ends with 127, as without a terminal`, options, async () => {
+    await using world = await ociWorld(runtime)
+    await world.driver.create('sb1', world.spec({}))
+    await world.driver.start('sb1')
+    const command = { command: ['nosuch'], env: {}, cwd: undefined, user: undefined, terminal: { cols: 80, rows: 24 } }
+    const execution = await world.driver.exec('sb1', command)
+    execution.stdout.resume()
+    execution.stderr.resume()
+    assert.equal((await execution.exited).code, 127)
   })
 
   test(`${runtime}: killing a command ends its terminal`, options, async () => {
