@@ -3,6 +3,7 @@ import * as agents from './agents.ts'
 import * as commands from './commands.ts'
 import * as egress from './egress.ts'
 import * as events from './events.ts'
+import * as files from './files.ts'
 import * as people from './people.ts'
 import type { Route } from './route.ts'
 import * as sandboxes from './sandboxes.ts'
@@ -80,6 +81,20 @@ export const apiSections: readonly ApiSection[] = [
       commands.commandInput,
       commands.signalCommand,
       commands.killCommand,
+    ],
+  },
+  {
+    title: 'Files',
+    routes: [
+      files.readFile,
+      files.writeFile,
+      files.statFile,
+      files.listFiles,
+      files.makeDirectory,
+      files.moveFile,
+      files.changeMode,
+      files.changeOwner,
+      files.removeFile,
     ],
   },
   { title: 'Egress', routes: [egress.createRule, egress.listRules, egress.deleteRule, egress.checkEgress] },

@@ -23,6 +23,8 @@ export interface Route<
   method: Method
   path: `/${string}`
   summary: string
+  /** Which side of it is raw bytes (application/octet-stream) instead of JSON; null: neither. */
+  carries: 'body' | 'reply' | null
   /** What the summary has no room for: consequences, and when it does not work. */
   description: string | null
   access: Access
@@ -45,6 +47,7 @@ interface RouteInit<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodTyp
   method: Method
   path: `/${string}`
   summary: string
+  carries?: 'body' | 'reply'
   description?: string
   access?: Access
   server?: 'control' | 'gateway'
@@ -66,6 +69,16 @@ export function route<
   return { ...defaults(init), kind: 'json' }
 }
 
+/** Declares an operation whose body or reply is bytes of any length, streamed. */
+export function bytesRoute<
+  R extends z.ZodType,
+  P extends z.ZodType = None,
+  Q extends z.ZodType = None,
+  B extends z.ZodType = None,
+>(init: RouteInit<P, Q, B, R> & { carries: 'body' | 'reply' }): Route<P, Q, B, R, 'json'> {
+  return route(init)
+}
+
 /** Declares an operation that answers with a stream of server-sent events. */
 export function stream<
   R extends z.ZodType,
@@ -84,6 +97,7 @@ function defaults<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType,
     method: init.method,
     path: init.path,
     summary: init.summary,
+    carries: init.carries ?? null,
     description: init.description ?? null,
     reply: init.reply,
     access: init.access ?? 'user',

@@ -8,6 +8,9 @@
  *
  *   POST /exec   body: frames; first a `start` frame. Reply 200, body: frames, the last one `exit` or `error`.
  *   POST /commands   body: one frame, a `CommandCall`. Reply 200, body: JSON; for `output` frames, the last one `exit`.
+ *   POST /files   body: one frame, a `FileCall`. Reply 200, body: JSON; for `read` eight bytes of size and the bytes. `write` is
+ *                 answered when it may begin: then frames of stdin up to `stdinEnd` go in, and a control frame with the
+ *                 `FileInfo` or a `WireError` comes out.
  *   POST /dial   `x-slopbox-sandbox`, `x-slopbox-port`. Reply 200, then raw bytes both ways.
  *   GET  /logs?tail=N&follow=0|1   `x-slopbox-sandbox`. Reply 200, body: JSON lines of `LogLine`.
  *
@@ -64,3 +67,26 @@ export const CommandCall = z.discriminatedUnion('op', [
   z.object({ op: z.literal('kill'), sandboxId: z.string(), commandId: z.string() }),
 ])
 export type CommandCall = z.infer<typeof CommandCall>
+
+const user = z.string().optional()
+const path = z.string()
+/** What is asked about a sandbox's files. */
+export const FileCall = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('read'), sandboxId: z.string(), user, path }),
+  z.object({
+    op: z.literal('write'),
+    sandboxId: z.string(),
+    user,
+    path,
+    mode: z.string().optional(),
+    append: z.boolean(),
+  }),
+  z.object({ op: z.literal('stat'), sandboxId: z.string(), user, path }),
+  z.object({ op: z.literal('list'), sandboxId: z.string(), user, path, depth: z.number() }),
+  z.object({ op: z.literal('mkdir'), sandboxId: z.string(), user, path, mode: z.string().optional() }),
+  z.object({ op: z.literal('move'), sandboxId: z.string(), user, from: path, to: path }),
+  z.object({ op: z.literal('chmod'), sandboxId: z.string(), user, path, mode: z.string() }),
+  z.object({ op: z.literal('chown'), sandboxId: z.string(), user, path, uid: z.number(), gid: z.number() }),
+  z.object({ op: z.literal('remove'), sandboxId: z.string(), user, path, recursive: z.boolean() }),
+])
+export type FileCall = z.infer<typeof FileCall>

@@ -5,6 +5,7 @@ import type { ErrorCode } from '../contract/errors.ts'
 import type { Route } from '../contract/route.ts'
 import { Agent, Model, Personality } from '../contract/agents.ts'
 import { Command, CommandEvent } from '../contract/commands.ts'
+import { FileInfo } from '../contract/files.ts'
 import { AuditRecord, EgressRule, Secret } from '../contract/egress.ts'
 import { ApiKey, Me, Settings, User } from '../contract/people.ts'
 import { ExecEvent, LogLine, Sandbox } from '../contract/sandboxes.ts'
@@ -25,6 +26,7 @@ const named = {
   CommandEvent,
   EgressRule,
   ExecEvent,
+  FileInfo,
   Host,
   LogLine,
   Me,
@@ -89,6 +91,7 @@ function operation(route: Route, tag: string, schemas: Json): Json {
   const parameters = [...parametersOf(route.params, 'path'), ...parametersOf(route.query, 'query')]
   if (route.method === 'POST' && route.kind === 'json' && route.server === 'control') parameters.push(idempotencyKey)
   const body = inputSchema(route.body)
+  const bytes = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } }
   const hasBody = Object.keys((body['properties'] ?? {}) as Json).length > 0
   return {
     operationId: route.id,
@@ -97,6 +100,7 @@ function operation(route: Route, tag: string, schemas: Json): Json {
     ...(route.access === 'public' ? { security: [] } : {}),
     ...descriptionOf(route),
     ...(parameters.length > 0 ? { parameters } : {}),
+    ...(route.carries === 'body' ? { requestBody: { required: true, content: bytes } } : {}),
     ...(hasBody
       ? {
           requestBody: {
@@ -115,6 +119,11 @@ function descriptionOf(route: Route): Json {
 }
 
 function success(route: Route, schemas: Json): Json {
+  if (route.carries === 'reply')
+    return {
+      description: 'The bytes.',
+      content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
+    }
   const schema = replySchema(route.reply, schemas)
   if (route.kind === 'json') return { description: 'Done.', content: { 'application/json': { schema } } }
   // OpenAPI 3.1 has no word for the items of a stream: the schema is that of each event's `data`.

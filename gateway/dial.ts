@@ -46,6 +46,8 @@ export interface Dialler {
   exec(at: { hostId: string; sandboxId: string }, start: Uint8Array, signal: AbortSignal): Promise<Duplex>
   /** The host's `/commands`, metered; `call` is its one frame. */
   commands(at: { hostId: string; sandboxId: string }, call: Uint8Array, signal: AbortSignal): Promise<Duplex>
+  /** The host's `/files`, metered; `call` is its first frame. */
+  files(at: { hostId: string; sandboxId: string }, call: Uint8Array, signal: AbortSignal): Promise<Duplex>
 }
 
 export function dialler(open: OpenStream, meterOf: (sandboxId: string) => ByteMeter): Dialler {
@@ -70,6 +72,7 @@ export function dialler(open: OpenStream, meterOf: (sandboxId: string) => ByteMe
     },
     exec: (at, start, signal) => begin(at, '/exec', start, signal),
     commands: (at, call, signal) => begin(at, '/commands', call, signal),
+    files: (at, call, signal) => begin(at, '/files', call, signal),
     async port({ hostId, sandboxId, trustingPort }, port, signal) {
       if (port === trustingPort)
         throw new SlopboxError('forbidden', `port ${port} of ${sandboxId} is open to the agent's own page only`, {

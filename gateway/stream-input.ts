@@ -13,7 +13,8 @@ export async function readInput<R extends Route>(
   params: Record<string, string>,
 ): Promise<Input<R>> {
   const query = Object.fromEntries(new URL(visit.request.url ?? '/', 'http://api').searchParams)
-  const bare = route.method === 'GET' || (route.method === 'DELETE' && !hasBody(visit.request))
+  const bare =
+    route.method === 'GET' || route.carries === 'body' || (route.method === 'DELETE' && !hasBody(visit.request))
   const body = bare ? {} : await readJson(visit.request, visit)
   return {
     params: parse('path', route, 'params', params),

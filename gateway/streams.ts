@@ -9,6 +9,7 @@ import { channels, ControlFrame } from '../contract/tunnel.ts'
 import { encodeFrame, encodeJsonFrame, readFrames, writeAll, writeFrames } from '../lib/frames.ts'
 import type { Target } from './authorize.ts'
 import { commandRoutes } from './commands.ts'
+import { fileRoutes } from './files.ts'
 import { outputEvents } from './output-events.ts'
 import { answerEvents } from './stream-answer.ts'
 import type { Serve, StreamDeps } from './stream-answer.ts'
@@ -56,6 +57,7 @@ const served: readonly { route: Route; serve: Serve }[] = [
   { route: sandboxLogs, serve: logsOf(sandboxLogs, (sandboxId) => ({ kind: 'sandbox', sandboxId })) },
   { route: agentLogs, serve: logsOf(agentLogs, (agentId) => ({ kind: 'agent', agentId })) },
   ...commandRoutes,
+  ...fileRoutes,
 ]
 
 function pattern(route: Route): RegExp {

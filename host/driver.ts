@@ -30,6 +30,11 @@ export interface Driver {
   /** Replaces the files under /etc/slopbox/, atomically each, also while it runs. */
   writeFiles?(id: string, files: readonly DriverFile[]): Promise<void>
   exec?(id: string, request: DriverExec): Promise<Execution>
+  /**
+   * Works on files inside, as a user of the sandbox and with no way out of its root. The words are an operation of
+   * `drivers/oci/files.pl` and its arguments; the protocol is described there.
+   */
+  files?(id: string, user: string | undefined, words: readonly string[]): Promise<Execution>
   /** Takes over size, environment, user, cwd and start command for the next start of a stopped sandbox; its disk stays. */
   update?(id: string, spec: DriverSpec): Promise<void>
   /** A connection to a port inside, made from the host's end of the link. */

@@ -13,6 +13,7 @@ import type { Commands } from './commands.ts'
 import { lookAt, type Driver } from './driver.ts'
 import { serveCommands } from './tunnel-commands.ts'
 import { serveExec } from './tunnel-exec.ts'
+import { serveFiles } from './tunnel-files.ts'
 
 export interface StreamDeps {
   driver: Driver
@@ -42,6 +43,8 @@ export function serveStreams({ driver, commands, log }: StreamDeps): TunnelHandl
         return serveExec({ driver, requireRunning, log }, stream)
       case 'POST /commands':
         return serveCommands({ commands, requireKnown, requireRunning }, stream)
+      case 'POST /files':
+        return serveFiles({ driver, requireRunning }, stream)
       case 'POST /dial':
         await requireRunning(sandboxOf(headers))
         return serveDial(driver, stream, headers)

@@ -66,7 +66,11 @@ function request<R extends Route>(options: ClientOptions, route: R, given: Given
   if (options.apiKey !== undefined) headers.set('authorization', `Bearer ${options.apiKey}`)
   if (options.userId !== undefined) headers.set('x-user-id', options.userId)
   const init: RequestInit = { method: route.method, headers, redirect: 'error', credentials: 'same-origin' }
-  if (route.method !== 'GET' && body !== undefined) {
+  if (route.carries === 'body') {
+    headers.set('content-type', 'application/octet-stream')
+    // A stream is sent as it comes, which HTTP clients want said (WHATWG Fetch, RequestInit.duplex).
+    Object.assign(init, { body, duplex: 'half' })
+  } else if (route.method !== 'GET' && body !== undefined) {
     headers.set('content-type', 'application/json')
     init.body = JSON.stringify(body)
   }

@@ -2,6 +2,7 @@ import type { Call, Output } from '../contract/route.ts'
 import * as api from '../contract/sandboxes.ts'
 import { call, type ClientOptions } from './call.ts'
 import { commands } from './commands.ts'
+import { files } from './files.ts'
 import { allPages, type Page } from './pages.ts'
 import { pty } from './pty.ts'
 import { stream } from './stream.ts'
@@ -32,6 +33,7 @@ export function sandboxes(options: ClientOptions) {
     stream(options, api.execInSandbox, { ...by(id), body, ...(signal ? { signal } : {}) })
   return {
     commands: commands(options),
+    files: files(options),
     pty: pty(options),
     create: (body: Body<typeof api.createSandbox> = {}): Promise<api.Sandbox> =>
       call(options, api.createSandbox, { body }),

@@ -6,6 +6,7 @@ import { adminCommands } from './commands/admin.ts'
 import { agentCommands } from './commands/agent.ts'
 import { commandCommands } from './commands/commands.ts'
 import { egressCommands } from './commands/egress.ts'
+import { fileCommands } from './commands/files.ts'
 import { sandboxCommands } from './commands/sandbox.ts'
 import { shellCommand } from './commands/shell.ts'
 import { sshKeyCommands } from './commands/ssh-key.ts'
@@ -46,6 +47,7 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
     sshKeyCommands,
     commandCommands,
     shellCommand,
+    fileCommands,
     egressCommands,
     usageCommands,
     accountCommands,

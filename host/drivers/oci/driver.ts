@@ -14,6 +14,7 @@ import { detectCgroups, hasSwap, killProcess, removeParent } from './cgroups.ts'
 import { dialAddress } from './dial.ts'
 import { writeAuthorities, writeSpecFiles } from './environment.ts'
 import { startExec } from './exec.ts'
+import { startFiles } from './files.ts'
 import { layoutOf, makeLayout, pathsOf, volumePath } from './layout.ts'
 import { moveLayer } from './layers.ts'
 import { OutputLog } from './logs.ts'
@@ -205,6 +206,16 @@ export class OciDriver implements Driver, AsyncDisposable {
       cgroup: sandbox.cgroup,
       onError: (error) => this.#log.error({ error, sandboxId: id }, 'exec could not be cleaned up'),
     })
+  }
+
+  async files(id: string, user: string | undefined, words: readonly string[]): Promise<Execution> {
+    const sandbox = this.#get(id)
+    await this.#requireRunning(sandbox, 'work on files')
+    const { spec, account } = sandbox.state
+    const as = user === undefined ? account : await resolveUser(spec.template.layers, user)
+    const { init } = await sandbox.look()
+    if (init === undefined) throw new SlopboxError('wrong_state', `sandbox ${id} is not running`)
+    return startFiles(init, as, words)
   }
 
   async dial(id: string, port: number, signal: AbortSignal): Promise<Duplex> {
