@@ -43,6 +43,7 @@ interface Status {
 const listDeadlineMs = 30_000
 const orphanDeadlineMs = 90_000
 const parallel = 8
+const parallelEnds = 4
 const retryBackOff = { firstMs: 1_000, maxMs: 120_000 }
 const stepPatienceMs = 100
 /** Verbs one sandbox may need in a row; more means that two rules disagree. */
@@ -52,6 +53,8 @@ export class Reconciler implements AsyncDisposable {
   readonly #deps: ReconcileDeps
   readonly #queue = new KeyedQueue()
   readonly #slots = new Slots(parallel)
+  /** Ends have places of their own: what shall begin does not wait for a hundred that shall go. */
+  readonly #endSlots = new Slots(parallelEnds)
   readonly #statuses = new Map<string, Status>()
   readonly #watches: ReadyWatches
   readonly #verbs: Verbs
@@ -249,12 +252,27 @@ export class Reconciler implements AsyncDisposable {
     return work
   }
 
-  /** What breaks off is taken up by the next regular round; only an end in order asks for one at once. */
+  /**
+   * What breaks off is taken up by the next regular round. An end in order asks for one at once only when something else
+   * is desired by now: a round looks at every sandbox, and with many of them under way each end would cost one.
+   */
   #begin(id: string, work: () => Promise<void>): void {
     const { log, wake } = this.#deps
+    const state = this.#desired.get(id)?.state
+    const slots = state === 'running' || state === 'paused' ? this.#slots : this.#endSlots
+    let begunWith: DesiredSandbox | undefined
+    const run = (): Promise<void> => {
+      begunWith = this.#desired.get(id)
+      return work()
+    }
     this.#queue
-      .run(id, () => this.#slots.run(work))
-      .then(wake, (error: unknown) => log.error({ sandboxId: id, err: error }, 'round broke off'))
+      .run(id, () => slots.run(run))
+      .then(
+        () => {
+          if (hashOf(this.#desired.get(id) ?? null) !== hashOf(begunWith ?? null)) wake()
+        },
+        (error: unknown) => log.error({ sandboxId: id, err: error }, 'round broke off'),
+      )
   }
 
   /** Drops what is remembered of sandboxes that are neither wanted nor there. */
