@@ -32,8 +32,9 @@ function cellOf({ driver }: OciWorld, id: string): Cell {
     },
     async look() {
       const seen = (await driver.list()).get(id)
-      return { running: seen?.state === 'running', reason: seen?.exit?.outOfMemory === true ? 'memory' : null }
+      return { running: seen?.state === 'running', reason: seen?.exit?.outOfDisk === true ? 'the disk is full' : null }
     },
+    restart: () => driver.start(id),
   }
 }
 
@@ -50,6 +51,7 @@ const bareMachine: Cell = {
     return { stdout, stderr, code, signal }
   },
   look: async () => ({ running: true, reason: null }),
+  restart: async () => {},
 }
 
 test('every probe is held in a sandbox, and its neighbour goes on', skip, async () => {

@@ -83,7 +83,7 @@ export interface DriverSpec {
 export interface Observed {
   state: 'running' | 'paused' | 'stopped'
   /** Exit of the main process when it stopped by itself; null while it runs or after `stop`. */
-  exit: { code: number | null; signal: string | null; outOfMemory: boolean } | null
+  exit: { code: number | null; signal: string | null; outOfMemory: boolean; outOfDisk?: true | undefined } | null
   /** Hash of the spec it was created from. */
   specHash: string
   /** Wall clock of the last start, RFC 3339; null when it never ran. */

@@ -92,6 +92,13 @@ const cases: [string, Partial<Situation>, string | null, string, string | null][
   ],
   ['one that is not to be restarted stays down', { have: failed, want: never }, null, 'error', null],
   [
+    'one that filled its disk waits for its owner',
+    { have: { ...failed, exit: { code: null, signal: 'SIGKILL', outOfMemory: false, outOfDisk: true } } },
+    null,
+    'error',
+    null,
+  ],
+  [
     'a clean end of it is no error',
     { have: { ...failed, exit: { code: 0, signal: null, outOfMemory: false } }, want: never },
     null,
@@ -118,6 +125,7 @@ for (const [name, change, verb, state, step] of cases)
 test('the reason of an end says what to do about it', () => {
   const want = wanted()
   assert.match(exitReason({ code: null, signal: 'SIGKILL', outOfMemory: true }, want), /512 MiB.*larger size/)
+  assert.match(exitReason({ code: null, signal: 'SIGKILL', outOfMemory: false, outOfDisk: true }, want), /disk is full/)
   assert.match(exitReason({ code: 7, signal: null, outOfMemory: false }, want), /exited with code 7/)
   assert.match(exitReason({ code: null, signal: 'SIGSEGV', outOfMemory: false }, want), /killed by SIGSEGV/)
 })

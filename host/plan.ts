@@ -101,6 +101,8 @@ function planStart(s: Situation, have: Observed): Next {
   const { want, record } = s
   const crashed = have.exit !== null && record.generation === want.generation
   const reason = crashed ? exitReason(have.exit, want) : null
+  // It would only fill up again; its owner starts it to make room.
+  if (crashed && have.exit?.outOfDisk === true) return rest('error', reason)
   if (crashed && want.spec.start?.restart === 'never') return rest(have.exit?.code === 0 ? 'stopped' : 'error', reason)
   const dueAt = s.crashedAt + backOffMs(record.crashes, restartBackOff)
   if (crashed && s.now < dueAt)
@@ -143,6 +145,8 @@ export function exitReason(exit: Observed['exit'], want: DesiredSandbox): string
   if (exit === null) return 'it is stopped'
   if (exit.outOfMemory)
     return `it ran out of memory and was killed (limit ${want.spec.size.memoryMiB} MiB); choose a larger size`
+  if (exit.outOfDisk === true)
+    return `it was stopped because its disk is full (limit ${want.spec.size.diskGiB} GiB and ${want.spec.size.diskGiB * 65_536} files); start it to delete some, or make one with a larger disk`
   if (exit.signal !== null) return `its start command was killed by ${exit.signal}; its log may tell why`
   return `its start command exited with code ${exit.code}; its log may tell why`
 }

@@ -106,7 +106,7 @@ export function packages(): Finding {
   return finding('packages', 'missing', names, installLine(missing))
 }
 
-/** What sandboxes can be isolated with here. One of crun and runc is needed, the others are stronger. */
+/** What sandboxes can be isolated with here. One of crun and runc is needed. */
 export function runtimes(): Finding[] {
   const container = ['crun', 'runc'].filter((name) => findProgram(name) !== null)
   const found = container.map((name) =>
@@ -118,9 +118,7 @@ export function runtimes(): Finding[] {
     container.length > 0
       ? yes('isolation container', found.join(', '))
       : finding('isolation container', 'missing', 'neither crun nor runc', 'apt-get install -y crun'),
-    findProgram('runsc') === null
-      ? finding('isolation gvisor', 'limited', 'runsc is not installed', 'https://gvisor.dev/docs/user_guide/install/')
-      : yes('isolation gvisor', 'runsc'),
+    finding('isolation gvisor', 'limited', 'not offered by this version; docs/isolation.md says why'),
     qemu === null
       ? finding(
           'isolation microvm',

@@ -1,5 +1,39 @@
 import type { Probe } from './probe.ts'
 
+/**
+ * Fills the disk of the sandbox, which has 1 GiB. That either fails inside or stops the sandbox with a reason; each begins
+ * by making room after the one before.
+ */
+export const diskBombs: readonly Probe[] = [
+  {
+    name: 'disk-bomb',
+    tried: 'write 8 GiB to a disk of 1 GiB',
+    script: () => `open my $out, '>', '/tmp/probe-disk' or die $!; my $block = 'x' x (1 << 20);
+      for (1 .. 8192) { if (!defined syswrite $out, $block) { held("stopped: $!"); exit } } broken('8 GiB written');`,
+  },
+  {
+    name: 'deleted-file-bomb',
+    tried: 'write 8 GiB to a file that is deleted already',
+    script:
+      () => `unlink '/tmp/probe-disk'; open my $out, '>', '/tmp/probe-gone' or die $!; unlink '/tmp/probe-gone'; my $block = 'x' x (1 << 20);
+      for (1 .. 8192) { if (!defined syswrite $out, $block) { held("stopped: $!"); exit } } broken('8 GiB written');`,
+  },
+  {
+    name: 'preallocation-bomb',
+    tried: 'reserve 8 GiB in one call',
+    script:
+      () => `open my $out, '>', '/tmp/probe-reserved' or die $!; my $result = syscall($arm ? 47 : 285, fileno $out, 0, 0, 8 << 30); my $why = "$!";
+      unlink '/tmp/probe-reserved'; $result == 0 ? broken('8 GiB reserved') : held("fallocate: $why");`,
+  },
+  {
+    name: 'inode-bomb',
+    tried: 'make 400,000 files',
+    script:
+      () => `for (1 .. 400_000) { if ($_ % 1000 == 1) { mkdir "/tmp/probe-$_" or do { held("stopped after $_: $!"); exit }; chdir "/tmp/probe-$_" }
+      open my $out, '>', $_ or do { held("stopped after $_: $!"); exit } } broken('400,000 files');`,
+  },
+]
+
 /** Takes more than its share until it is stopped. Each ends by itself when nothing stops it. */
 export const bombs: readonly Probe[] = [
   {

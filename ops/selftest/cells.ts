@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Isolation } from '../../contract/sandboxes.ts'
 import type { Slopbox } from '../../sdk/index.ts'
 import type { Cell } from './probe.ts'
@@ -23,6 +24,10 @@ export async function freshCell(client: Slopbox, isolation: Isolation): Promise<
     async look() {
       const { state, reason } = await client.sandboxes.get(id)
       return { running: state === 'running', reason }
+    },
+    async restart() {
+      await client.sandboxes.start(id)
+      while ((await client.sandboxes.get(id)).state !== 'running') await sleep(100)
     },
     async [Symbol.asyncDispose]() {
       await client.sandboxes.kill(id)

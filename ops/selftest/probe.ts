@@ -14,6 +14,8 @@ export interface Cell {
   run(command: readonly string[], options: { user: string; timeoutMs: number; signal?: AbortSignal }): Promise<Answer>
   /** Whether it runs, and if not, why. */
   look(): Promise<{ running: boolean; reason: string | null }>
+  /** Starts it again after it was stopped. */
+  restart(): Promise<void>
 }
 
 /** What lies outside the sandbox, put there to be found if there is a way out. */

@@ -1,4 +1,5 @@
-import { bombs } from './bombs.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { bombs, diskBombs } from './bombs.ts'
 import { kernelProbes } from './kernel-probes.ts'
 import { machineProbes } from './machine-probes.ts'
 import { powerProbes } from './power-probes.ts'
@@ -21,6 +22,11 @@ export async function runProbes(
     note(found)
     cases.push(found)
   }
+  for (const probe of diskBombs) {
+    const found = await runDiskBomb(probe, prober, outside, neighbour)
+    note(found)
+    cases.push(found)
+  }
   return cases
 }
 
@@ -38,6 +44,31 @@ export async function runProbe(probe: Probe, prober: Cell, outside: Outside, nei
   const verdict = judge(answer)
   if (calm === null || !verdict.held) return { ...about, ...verdict }
   return { ...about, held: calm.held, happened: `${verdict.happened}; ${calm.happened}` }
+}
+
+/** The sandbox may be stopped for it, if it is told why. */
+async function runDiskBomb(probe: Probe, prober: Cell, outside: Outside, neighbour: Cell): Promise<Case> {
+  const about = { isolation: prober.name, probe: probe.name, tried: probe.tried }
+  if (!(await prober.look()).running) await prober.restart()
+  const under = prober.run(perl(probe.script(outside)), { user: 'root', timeoutMs: patienceMs })
+  // When the sandbox is stopped the connection may end before the command's end is told.
+  const [answer, calm] = await Promise.all([under.catch(() => null), answersDuring(neighbour, under)])
+  const verdict = answer === null ? null : judge(answer)
+  if (!calm.held) return { ...about, ...calm }
+  if (verdict?.held === true || answer?.stdout.includes('BROKEN') === true)
+    return { ...about, held: verdict?.held === true, happened: `${verdict?.happened}; ${calm.happened}` }
+  const until = performance.now() + patienceMs
+  let seen = await prober.look()
+  while (seen.running && performance.now() < until) {
+    await sleep(200)
+    seen = await prober.look()
+  }
+  const held = !seen.running && /disk/.test(seen.reason ?? '')
+  return {
+    ...about,
+    held,
+    happened: `${seen.running ? 'it runs on' : (seen.reason ?? 'stopped without a reason')}; ${calm.happened}`,
+  }
 }
 
 /** Asks the neighbour for an answer again and again until the bomb is over. */

@@ -12,6 +12,9 @@ import { sweepMachine } from './adopt.ts'
 import { checkId, checkSpec } from './checks.ts'
 import { detectCgroups, hasSwap, killProcess, removeParent } from './cgroups.ts'
 import { dialAddress } from './dial.ts'
+import { isDiskOver } from './disk-limit.ts'
+import { DiskWatch } from './disk-watch.ts'
+import type { Occupied, WatchedDisk } from './disk-watch.ts'
 import { writeAuthorities, writeSpecFiles } from './environment.ts'
 import { startExec } from './exec.ts'
 import { startFiles } from './files.ts'
@@ -76,12 +79,22 @@ export class OciDriver implements Driver, AsyncDisposable {
   readonly #logs = new Map<string, OutputLog>()
   readonly #queue = new KeyedQueue()
   readonly #log: Log
+  readonly #diskWatch: DiskWatch
 
   constructor(machine: Machine, slots: Slots, sandboxes: Map<string, Sandbox>, log: Log) {
     this.#machine = machine
     this.#slots = slots
     this.#sandboxes = sandboxes
     this.#log = log
+    this.#diskWatch = new DiskWatch({
+      root: machine.layout.dataDir,
+      running: async () =>
+        (await Promise.all([...this.#sandboxes.values()].map((one) => one.disk()))).filter(
+          (disk) => disk !== undefined,
+        ),
+      measured: (disk, occupied) => this.#holdToDisk(disk, occupied),
+      onError: (error) => log.error({ err: error }, 'disks could not be measured'),
+    })
   }
 
   create(id: string, spec: DriverSpec): Promise<void> {
@@ -267,7 +280,18 @@ export class OciDriver implements Driver, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#diskWatch[Symbol.asyncDispose]()
     await this.#queue.idle()
+  }
+
+  #holdToDisk({ id, size }: WatchedDisk, occupied: Occupied): Promise<void> {
+    return this.#queue.run(id, async () => {
+      const sandbox = this.#sandboxes.get(id)
+      if (sandbox === undefined || (await sandbox.look()).init === undefined) return
+      if (!(await isDiskOver(sandbox.paths, size, occupied))) return
+      this.#log.warn({ sandboxId: id, ...occupied, diskGiB: size.diskGiB }, 'stopping a sandbox over its disk')
+      await sandbox.cgroup.kill(AbortSignal.timeout(15_000))
+    })
   }
 
   async #observe(sandbox: Sandbox): Promise<Observed> {

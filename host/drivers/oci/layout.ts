@@ -29,6 +29,10 @@ export interface SandboxPaths {
   output: string
   outputOld: string
   exit: string
+  /** There when the latest run was stopped for its disk; what it occupied. */
+  diskFull: string
+  /** What a run occupied that was stopped for its disk before: the next ones may keep it. */
+  diskAllowed: string
   lock: string
   pidFile: string
   runtimeLog: string
@@ -47,6 +51,8 @@ export function pathsOf(layout: Layout, id: string): SandboxPaths {
     output: join(dir, 'output.log'),
     outputOld: join(dir, 'output.log.1'),
     exit: join(dir, 'exit'),
+    diskFull: join(dir, 'disk-full'),
+    diskAllowed: join(dir, 'disk-allowed'),
     lock: join(dir, 'lock'),
     pidFile: join(layout.runDir, 'pids', id),
     runtimeLog: join(layout.runDir, 'pids', `${id}.log`),

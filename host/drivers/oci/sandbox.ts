@@ -7,6 +7,8 @@ import { SlopboxError } from '../../../contract/errors.ts'
 import { baseId, bundleConfig } from './bundle.ts'
 import { SandboxCgroup } from './cgroups.ts'
 import type { Cgroups } from './cgroups.ts'
+import { allowFullDisk, endedForDisk } from './disk-limit.ts'
+import type { WatchedDisk } from './disk-watch.ts'
 import { linkAuthorities, sandboxEnv, writeNetFiles } from './environment.ts'
 import { launch } from './launch.ts'
 import type { Step } from './launch.ts'
@@ -80,6 +82,7 @@ export class Sandbox {
       writeNetFiles(this.paths, this.hostname, this.link),
       this.#writeBundle(),
       rm(this.paths.exit, { force: true }),
+      allowFullDisk(this.paths),
       rm(this.paths.runtimeLog, { force: true }),
     ])
     const before = await readRun(this.paths)
@@ -143,6 +146,7 @@ export class Sandbox {
 
   /** How a run that lives no more ended. The helper that waits for the init needs a moment to write it down. */
   async exit(): Promise<Exit> {
+    if (await endedForDisk(this.paths)) return { code: null, signal: 'SIGKILL', outOfMemory: false, outOfDisk: true }
     let status = await readIfThere(this.paths.exit)
     for (let tries = 0; status === undefined && this.state.spec.start !== null && tries < 20; tries++) {
       await sleep(10)
@@ -156,6 +160,17 @@ export class Sandbox {
     const signal = Object.entries(constants.signals).find(([, n]) => n === number)?.[0] ?? null
     const code = signal === null ? value >> 8 : null
     return { code, signal, outOfMemory: killed && signal === 'SIGKILL' }
+  }
+
+  /** What the disk watch looks at; undefined while it does not run. */
+  async disk(): Promise<WatchedDisk | undefined> {
+    if ((await this.look()).init === undefined) return undefined
+    const { size, volumes } = this.state.spec
+    const directories = [
+      join(this.paths.data, 'upper'),
+      ...volumes.map((volume) => volumePath(this.#machine.layout, volume.id)),
+    ]
+    return { id: this.id, directories, processes: await this.cgroup.processes(), size }
   }
 
   async #writeBundle(): Promise<void> {

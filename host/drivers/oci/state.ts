@@ -41,7 +41,12 @@ const State = z.object({
 /** What a sandbox is; written last by `create`, which makes it exist. */
 export type State = Omit<z.infer<typeof State>, 'spec'> & { spec: DriverSpec }
 
-const Exit = z.object({ code: z.number().nullable(), signal: z.string().nullable(), outOfMemory: z.boolean() })
+const Exit = z.object({
+  code: z.number().nullable(),
+  signal: z.string().nullable(),
+  outOfMemory: z.boolean(),
+  outOfDisk: z.literal(true).optional(),
+})
 export type Exit = z.infer<typeof Exit>
 
 const Run = z.object({

@@ -99,12 +99,17 @@ export async function ociWorld(runtime: 'crun' | 'runc', changes: Partial<OciOpt
     ...changes,
   }
   let driver = await ociDriver(options)
+  const drivers = [driver]
   const traces = (): string[] => machineTraces(options.instance)
   return {
     driver,
     options,
     layer: sharedLayer(),
-    reopen: async () => (driver = await ociDriver(options)),
+    reopen: async () => {
+      driver = await ociDriver(options)
+      drivers.push(driver)
+      return driver
+    },
     spec: (some) => ({ ...plainSpec(sharedLayer()), ...some }),
     echoServer: (port) => ['perl', '-e', echoScript, String(port)],
     emptyDirectory: () => mkdtempSync(join(directory, 'layer-')),
@@ -115,7 +120,7 @@ export async function ociWorld(runtime: 'crun' | 'runc', changes: Partial<OciOpt
     traces,
     async [Symbol.asyncDispose]() {
       await driver.purge()
-      await driver[Symbol.asyncDispose]()
+      await Promise.all(drivers.map((one) => one[Symbol.asyncDispose]()))
       rmSync(directory, { recursive: true, force: true })
     },
   }
