@@ -51,6 +51,26 @@ const curl = async (...args: string[]): Promise<string> =>
   (await run('curl', ['-sS', '-m', '20', '-i', '--noproxy', '', ...args])).stdout
 const refresh = async (): Promise<Agent> => (agent = await world.client.agents.get(agent.id))
 
+test('both built-in templates are built, with progress on the way', async () => {
+  const seen = new Set<string>()
+  await eventually(
+    'templates',
+    900,
+    async () => (await world.client.templates.list()).items,
+    (items) => {
+      for (const { name, state, reason, progress } of items) {
+        assert.notEqual(state, 'failed', `${name}: ${reason}`)
+        if (progress !== null) seen.add(`${name}: ${progress.title}`)
+      }
+      return items.length >= 2 && items.every(({ state }) => state === 'ready')
+    },
+  )
+  assert.ok(
+    [...seen].some((line) => line.startsWith('openclaw: ')),
+    [...seen].join(', '),
+  )
+})
+
 test('the printed link signs in, once', async () => {
   await page.goto(world.signInLink)
   await page.getByRole('heading', { name: 'Agents', exact: true }).waitFor()
