@@ -10,8 +10,6 @@ export interface ReadyLine {
   apiUrl: string
   /** With its port. */
   domain: string
-  /** Address and port of SSH; null: off. */
-  sshListen: string | null
   /** Authority behind the TLS certificates of this installation. */
   caFile: string
   dataDir: string
@@ -24,7 +22,6 @@ export function readyLine(installation: Installation, caFile: string, dataDir: s
     url: publicUrl(installation),
     apiUrl: apiUrl(installation),
     domain: domainWithPort(installation),
-    sshListen: installation.sshListen === 'off' ? null : installation.sshListen,
     caFile,
     dataDir,
     operator: { email: operator.email, password: operator.password },
