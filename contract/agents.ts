@@ -26,8 +26,12 @@ export type Personality = z.infer<typeof Personality>
 export const modelApis = ['openai-completions', 'openai-responses', 'anthropic-messages'] as const
 export const Model = z.strictObject({
   baseUrl: z
-    .url({ protocol: /^https?$/ })
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })
     .max(2048)
+    .refine(
+      (url) => !URL.canParse(url) || !/(^|\.)slopbox\.internal\.?$/i.test(new URL(url).hostname),
+      'names under slopbox.internal exist inside sandboxes only; give the endpoint itself',
+    )
     .describe('Endpoint including its version path, for example `https://api.openai.com/v1`.'),
   api: z.enum(modelApis).default('openai-completions'),
   id: z.string().min(1).max(200).describe('Model name as the endpoint knows it.'),
