@@ -51,7 +51,8 @@ async function running(name: string): Promise<Agent> {
 test('an agent is placed, made, started and says so at each step', async () => {
   const agent = await create('Ada', { personality: { preset: 'engineer' } })
   assert.equal(agent.state, 'provisioning')
-  assert.equal(agent.step, 'placing')
+  // The reconciler may have placed it before the answer was put together.
+  assert.ok(agent.step === 'placing' || agent.step === 'template', `${agent.step}`)
   await host.untilState(sandboxOf(agent), 'running')
   const now = await get(agent.id)
   assert.equal(now.state, 'running')

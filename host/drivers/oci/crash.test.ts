@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -88,7 +97,7 @@ for (const name of names) {
   })
 }
 
-test('nothing is left on the machine when the last sandbox is gone', skip, async () => {
+test('nothing is left on the machine when the last sandbox is gone', skip, async (t) => {
   await using world = await ociWorld('crun')
   const namespaces = (): Set<string> =>
     new Set(readdirSync('/proc').flatMap((pid) => (/^\d+$/.test(pid) ? readNamespace(pid) : [])))
@@ -98,8 +107,12 @@ test('nothing is left on the machine when the last sandbox is gone', skip, async
   for (const id of ['sb1', 'sb2'])
     await world.driver.create(id, world.spec({ volumes, start: { command: ['sleep', '600'], stopGraceMs: 0 } }))
   await Promise.all(['sb1', 'sb2'].map((id) => world.driver.start(id)))
+  const held: number[] = []
+  t.after(() => held.forEach((fd) => closeSync(fd)))
   const own = ['sb1', 'sb2'].map((id) => {
     const pid = readFileSync(`/run/slopbox-${world.options.instance}/pids/${id}`, 'utf8').trim()
+    // Held open, so that nobody else on the machine gets its number while we look for it.
+    held.push(openSync(`/proc/${pid}/ns/net`, 'r'))
     return readNamespace(pid)[0] ?? ''
   })
   assert.ok(own.every((namespace) => namespaces().has(namespace)))

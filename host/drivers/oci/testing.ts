@@ -84,7 +84,8 @@ function sharedLayer(): string {
 }
 
 export async function ociWorld(runtime: 'crun' | 'runc', changes: Partial<OciOptions> = {}): Promise<OciWorld> {
-  const directory = mkdtempSync(join(tmpdir(), 'slopbox-oci-'))
+  // On a disk: what a sandbox writes to a tmpfs, as /tmp often is, counts against its memory.
+  const directory = mkdtempSync('/var/tmp/slopbox-oci-')
   const egressCaFile = join(directory, 'ca.pem')
   writeFileSync(egressCaFile, '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n')
   const options: OciOptions = {
