@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -11,9 +11,10 @@ import { wipe } from './teardown.ts'
 
 const skip = process.getuid?.() === 0 ? false : 'needs root, as `slopbox down --wipe` does'
 
-test('processes of sandboxes end, their cgroups, run files and data go', { skip }, async () => {
+test('processes of sandboxes end, their cgroups, run files and data go', { skip }, async (t) => {
   const instance = randomBytes(4).toString('hex')
   const base = mkdtempSync(join(tmpdir(), 'slopbox-wipe-'))
+  t.after(() => rmSync(base, { recursive: true, force: true }))
   const places = placesOf(join(base, 'data'), instance, join(base, 'run'))
   const tree = existsSync('/sys/fs/cgroup/cgroup.controllers') ? '/sys/fs/cgroup' : '/sys/fs/cgroup/pids'
   const cgroup = join(tree, `slopbox-${instance}`, 'sandbox', 'inner')
