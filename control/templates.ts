@@ -17,10 +17,10 @@ const npmVersion = '11.19.1'
 const openclawVersion = '2026.9.6'
 
 /**
- * What the host's own npm configuration says, else npm's own default. Packages are checked against hashes below, so a
- * mirror cannot slip in another Node. `cafile`: npm and Node bring their own roots and know nothing of a company's.
+ * What the host's own npm configuration says, and nothing else. Packages are checked against hashes below, so a mirror
+ * cannot slip in another Node. `cafile`: npm and Node bring their own roots and know nothing of a company's.
  */
-const registry = `registry=\${npm_config_registry:-https://registry.npmjs.org}
+const registry = `registry=\${npm_config_registry:?the npm of this host names no registry: see slopbox doctor}
 registry=\${registry%/}
 export npm_config_cafile=\${npm_config_cafile:-/etc/ssl/certs/ca-certificates.crt} npm_config_cache=/tmp/npm-cache
 export npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false`

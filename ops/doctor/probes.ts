@@ -191,12 +191,7 @@ export function registries(): Finding[] {
   )
   return [
     npmAddress === undefined
-      ? finding(
-          'registry npm',
-          'limited',
-          'npm names no registry',
-          'npm config set registry https://registry.npmjs.org/',
-        )
+      ? finding('registry npm', 'limited', 'npm names no registry', 'npm config set registry URL')
       : yes('registry npm', npmAddress.replace(/\/\/[^@/]*@/, '//')),
     hosts.length === 0
       ? finding(
