@@ -8,7 +8,7 @@ const size = `sub size { my $s = pack 'S4'; ioctl STDOUT, 0x5413, $s; print join
 
 for (const runtime of ['crun', 'runc'] as const) {
   const reason = whyNoOci(runtime)
-  const options = reason === undefined ? {} : { skip: reason }
+  const options = { timeout: 120_000, ...(reason === undefined ? {} : { skip: reason }) }
 
   /** A started sandbox and a program at a terminal in it; `until` reads on until the text is there. */
   const open = async (script: string) => {
@@ -46,7 +46,7 @@ for (const runtime of ['crun', 'runc'] as const) {
     options,
     async () => {
       await using at = await open(
-        `print -t STDIN && -t STDERR ? 'tty ' : 'none '; size; $SIG{WINCH} = sub { size }; while (<STDIN>) { print "got $_"; exit 7 if /end/ }`,
+        `$SIG{WINCH} = sub { size }; print -t STDIN && -t STDERR ? 'tty ' : 'none '; size; while (<STDIN>) { print "got $_"; exit 7 if /end/ }`,
       )
       await at.until('tty 91 33')
       at.execution.resize?.({ cols: 120, rows: 50 })
