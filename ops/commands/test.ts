@@ -29,7 +29,13 @@ export async function test(args: readonly string[]): Promise<number> {
   if (only !== 'checks') {
     const selected = selectFiles(only, files)
     say(`node --test: ${selected.length} files`)
-    const runner = ['--test', `--test-concurrency=${Math.max(2, availableParallelism())}`, '--test-reporter=spec']
+    // A bound on what hangs, far beyond the longest file (the end-to-end story with both builds).
+    const runner = [
+      '--test',
+      '--test-timeout=1500000',
+      `--test-concurrency=${Math.max(2, availableParallelism())}`,
+      '--test-reporter=spec',
+    ]
     if (!run(process.execPath, [...runner, ...selected])) failed.push('tests')
   }
   if (failed.length > 0) say(`failed: ${failed.join(', ')}`)
