@@ -30,6 +30,7 @@ my ($oflag, $cflag, $rest) = unpack 'x4 L L x4 a*', $modes;
 $oflag = 0 if $command[0] !~ /\brunc$/;
 substr $rest, 6, 2, "\0\x01";
 ioctl $slave, TCSETS, my $raw = pack('L4 a*', 0, $oflag, $cflag, 0, $rest) or die "modes of $name: $!\n";
+my ($wanted, $tries);
 resize($cols, $rows);
 
 my $child = fork() // die "fork: $!\n";
@@ -48,14 +49,20 @@ fcntl $_, F_SETFL, O_NONBLOCK for $master, \*STDIN, \*STDOUT, $sizes;
 # runc carries a new size to the terminal inside; crun 1.8 only the signal. So the inner one is set here too, where the
 # command still has it as standard input.
 sub resize {
-  my $size = pack 'S4', $_[1], $_[0], 0, 0;
-  ioctl $master, TIOCSWINSZ, $size;
+  ($wanted, $tries) = (pack('S4', $_[1], $_[0], 0, 0), 200);
+  ioctl $master, TIOCSWINSZ, $wanted;
+  resize_inside();
+}
+# Tried again until the runtime has written the process id: a size that comes before would be lost.
+sub resize_inside {
+  $wanted = undef if defined $wanted && $tries-- <= 0;
+  return if !defined $wanted;
   open my $in, '<', $pid_file or return;
   my ($pid) = (<$in> // '') =~ /^(\d+)/ or return;
   my $device = (stat "/proc/$pid/fd/0")[6] // 0;
   return if $device >> 8 != TERMINALS;
   sysopen my $inner, "/proc/$pid/fd/0", O_RDWR | O_NOCTTY | O_NONBLOCK or return;
-  ioctl $inner, TIOCSWINSZ, $size;
+  ioctl $inner, TIOCSWINSZ, $wanted and $wanted = undef;
 }
 sub bit { my $set = ''; vec($set, fileno $_, 1) = 1 for @_; return $set }
 
@@ -66,7 +73,8 @@ while (1) {
   my @read = ($input_open && $in eq '' ? \*STDIN : (), $sizes_open ? $sizes : (), $out eq '' ? $master : ());
   my @write = ($in eq '' ? () : $master, $out eq '' ? () : \*STDOUT);
   my ($readable, $writable) = (bit(@read), bit(@write));
-  next if select($readable, $writable, undef, undef) < 0;
+  next if select($readable, $writable, undef, defined $wanted ? 0.05 : undef) < 0;
+  resize_inside();
   if ($out ne '' && vec $writable, fileno(STDOUT), 1) {
     my $written = syswrite STDOUT, $out;
     if (defined $written) { substr $out, 0, $written, '' } elsif (!$!{EAGAIN}) { $output_open = 0 }
