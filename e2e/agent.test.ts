@@ -51,7 +51,10 @@ const curl = async (...args: string[]): Promise<string> =>
   (await run('curl', ['-sS', '-m', '20', '-i', '--noproxy', '', ...args])).stdout
 const refresh = async (): Promise<Agent> => (agent = await world.client.agents.get(agent.id))
 
-test('both built-in templates are built, with progress on the way', async () => {
+/** What builds templates or starts an agent may take this long on a slow machine. */
+const long = { timeout: 20 * 60_000 }
+
+test('both built-in templates are built, with progress on the way', long, async () => {
   const seen = new Set<string>()
   await eventually(
     'templates',
@@ -81,7 +84,7 @@ test('the printed link signs in, once', async () => {
   await other.getByText('This sign-in link does not work').waitFor()
 })
 
-test('an agent made in the browser comes up', async () => {
+test('an agent made in the browser comes up', long, async () => {
   // The model listens on this machine's loopback, which nothing may reach until the operator says so.
   await world.client.admin.updateSettings({ allowedRanges: ['127.0.0.1/32'] })
   await page.getByRole('link', { name: 'New agent' }).first().click()

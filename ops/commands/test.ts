@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { availableParallelism } from 'node:os'
+import { pathToFileURL } from 'node:url'
 import { appDirectory } from '../paths.ts'
 import { OpsError, sayOnStderr } from '../say.ts'
 import { ensurePackages } from '../setup/packages.ts'
@@ -29,10 +30,11 @@ export async function test(args: readonly string[]): Promise<number> {
   if (only !== 'checks') {
     const selected = selectFiles(only, files)
     say(`node --test: ${selected.length} files`)
-    // A bound on what hangs, far beyond the longest file (the end-to-end story with both builds).
     const runner = [
       '--test',
-      '--test-timeout=1500000',
+      // A bound on what hangs, beyond any single test; the longest ones (builds of templates) name their own.
+      '--test-timeout=600000',
+      `--import=${pathToFileURL(join(appDirectory, 'scripts/test-process.ts')).href}`,
       `--test-concurrency=${Math.max(2, availableParallelism())}`,
       '--test-reporter=spec',
     ]

@@ -5,6 +5,11 @@ import { ociWorld } from './testing.ts'
 
 /** `TIOCGWINSZ` of standard output; perl-base has no other way to ask. */
 const size = `sub size { my $s = pack 'S4'; ioctl STDOUT, 0x5413, $s; print join(' ', (unpack 'S4', $s)[1, 0]), "\\n" }`
+/**
+ * The next line that is typed. Perl runs a handler between two operations, so a signal that comes just before a read waits
+ * until that read ends: no read begins before there is something to read.
+ */
+const line = `sub line { while (1) { my $set = "\\1"; return <STDIN> if select($set, undef, undef, 0.05) > 0 } }`
 
 for (const runtime of ['crun', 'runc'] as const) {
   const reason = whyNoOci(runtime)
@@ -16,7 +21,7 @@ for (const runtime of ['crun', 'runc'] as const) {
     await world.driver.create('sb1', world.spec({}))
     await world.driver.start('sb1')
     const execution = await world.driver.exec('sb1', {
-      command: ['perl', '-e', `$| = 1; ${size}; ${script}`],
+      command: ['perl', '-e', `$| = 1; ${size}; ${line}; ${script}`],
       env: {},
       cwd: undefined,
       user: 'user',
@@ -46,7 +51,7 @@ for (const runtime of ['crun', 'runc'] as const) {
     options,
     async () => {
       await using at = await open(
-        `$SIG{WINCH} = sub { size }; print -t STDIN && -t STDERR ? 'tty ' : 'none '; size; while (<STDIN>) { print "got $_"; exit 7 if /end/ }`,
+        `$SIG{WINCH} = sub { size }; print -t STDIN && -t STDERR ? 'tty ' : 'none '; size; while ($_ = line) { print "got $_"; exit 7 if /end/ }`,
       )
       await at.until('tty 91 33')
       at.execution.resize?.({ cols: 120, rows: 50 })
