@@ -9,6 +9,8 @@ export interface Denial {
   agentId: string | null
   /** Said in addition: what exactly was wrong with a request. */
   why?: string
+  /** The destination is an alias, whose target the sandbox did not choose. */
+  alias?: boolean
 }
 
 const upstream: Partial<Record<DenyReason, string>> = {
@@ -33,7 +35,12 @@ const refused: Partial<Record<DenyReason, string>> = {
   revoked: 'it is no longer on the allowlist',
 }
 
-export function statusOf(reason: DenyReason): number {
+/**
+ * HTTP status of a denial. An alias whose target is at an address that may not be reached is not there (502): clients take
+ * 403 for the model's word about their key, and rest it.
+ */
+export function statusOf(reason: DenyReason, alias = false): number {
+  if (alias && reason === 'address_refused') return 502
   if (reason === 'budget') return 402
   if (reason === 'rate') return 429
   if (reason === 'bad_request' || reason === 'bad_host') return 400
@@ -65,7 +72,7 @@ export function sendDenial(response: ServerResponse, denial: Denial): void {
     return
   }
   response.sendDate = false
-  response.writeHead(statusOf(denial.reason), denialHeaders(denial)).end(denialText(denial))
+  response.writeHead(statusOf(denial.reason, denial.alias), denialHeaders(denial)).end(denialText(denial))
 }
 
 export function denialHeaders(denial: Denial): Record<string, string> {

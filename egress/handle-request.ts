@@ -57,7 +57,7 @@ export async function handleRequest(services: Services, origin: Origin, who: Who
     tls: origin.tls,
     route,
     secrets,
-    refuse: (reason, why) => refuse(flow, incoming, reason, to, why),
+    refuse: (reason, why) => refuse(flow, incoming, reason, to, why, route.alias !== null),
   })
 }
 
@@ -70,14 +70,22 @@ function destination({ entry, tls, authority }: Origin, request: CleanRequest): 
   return request.port === null || request.port === port ? { host: request.host, port } : undefined
 }
 
-function refuse(flow: Flow, incoming: Incoming, reason: DenyReason, to: Destination | null, why?: string): void {
-  flow.deny(reason, statusOf(reason))
+function refuse(
+  flow: Flow,
+  incoming: Incoming,
+  reason: DenyReason,
+  to: Destination | null,
+  why?: string,
+  alias = false,
+): void {
+  flow.deny(reason, statusOf(reason, alias))
   flow.end()
   sendDenial(incoming.reply(), {
     reason,
     host: to?.host.text ?? null,
     port: to?.port ?? null,
     agentId: flow.policy?.agentId ?? null,
+    alias,
     ...(why === undefined ? {} : { why }),
   })
 }

@@ -140,7 +140,8 @@ test('an alias to loopback works only where the operator allowed that range', as
   const world = await createWorld(t)
   const endpoint = await model(t, (_seen, res) => res.end('{}'))
   await withModel(world, endpoint.url, 'openai-completions', ['10.0.0.0/8'])
-  assert.match(await readAll(post(world, '/x', {})), /X-Slopbox-Deny: address_refused/i)
+  assert.match(await readAll(post(world, '/x', {})), /^HTTP\/1\.1 502[\s\S]*X-Slopbox-Deny: address_refused/i)
+  assert.equal((await world.recorded(() => true)).status, 502)
   assert.equal(endpoint.seen.length, 0)
 })
 
