@@ -11,6 +11,7 @@ import type { Page } from 'playwright-core'
 import type { Agent } from '../contract/agents.ts'
 import type { Slopbox } from '../sdk/index.ts'
 import { openBrowser, visit } from './browser.ts'
+import { killAndAwait, supervised } from './kill.ts'
 import { leftovers } from './leftovers.ts'
 import { answerTokens, promptTokens, startModelServer, type ModelServer } from './model-server.ts'
 import { callFromPage, captureSockets, closedSockets, rememberOpenSockets } from './page-socket.ts'
@@ -348,6 +349,33 @@ test('the same from the command line', async () => {
     60,
     () => world.client.agents.list(),
     ({ items }) => items.length === 0,
+  )
+})
+
+test('whatever is killed while an agent comes up, works or goes, it ends in the same place', long, async () => {
+  const ask = ['--json', 'agent', 'create', 'Cy', '--model', 'fake-1', '--base-url', model.url, '--key-stdin']
+  const made = await cli(world, ask, { input: key })
+  assert.equal(made.status, 0, made.stderr)
+  agent = JSON.parse(made.stdout) as Agent
+  // Nobody answers for a moment after each kill.
+  const look = (): Promise<string> => world.client.agents.get(agent.id).then(({ state }) => state, String)
+  for (const name of supervised) await killAndAwait(world, name)
+  await eventually('the agent', 600, look, (state) => state === 'running')
+  const sandboxId = (await refresh()).sandbox?.id ?? ''
+  for (const name of supervised.toReversed()) await killAndAwait(world, name)
+  await eventually('the agent', 60, look, (state) => state === 'running')
+  const { sandbox } = await refresh()
+  assert.equal(sandbox?.id, sandboxId)
+  const said = await cli(world, ['agent', 'chat', 'Cy', 'How many ships?'])
+  assert.match(said.stdout, new RegExp(answer), said.stderr)
+  await world.client.agents.destroy(agent.id)
+  for (const name of supervised) await killAndAwait(world, name)
+  await eventually('the agent', 60, look, (state) => state.includes('no agent'))
+  await eventually(
+    'leftovers',
+    120,
+    () => leftovers(sandboxId),
+    (found) => found.length === 0,
   )
 })
 

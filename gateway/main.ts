@@ -55,6 +55,8 @@ export interface GatewayDeps {
   rates: Rates
   /** How long what is open may go on while control is away. */
   graceMs: number
+  /** How long a request waits for a host that is not connected just now. */
+  tunnelPatienceMs: number
   log: Log
 }
 
@@ -81,7 +83,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   const sync = stack.use(
     startSync({ control: deps.control, grants, counters, audit: spool, log, version, graceMs: deps.graceMs }),
   )
-  const tunnels = stack.use(new Tunnels(log))
+  const tunnels = stack.use(new Tunnels(log, deps.tunnelPatienceMs))
   const dial = dialler(tunnels.open, (sandboxId) => byteMeter(counters, () => sync.wake(bytesMs), sandboxId))
   const internal = { socketPath: deps.socketPath, hostToken: deps.hostToken, controlToken: deps.controlToken }
   stack.use(await listenInternal({ ...internal, tunnels, dialler: dial, log }))
@@ -179,6 +181,7 @@ function fromConfig(config: GatewayConfig): GatewayDeps {
     controlToken: credential('control-internal.token'),
     rates: defaultRates,
     graceMs: 60_000,
+    tunnelPatienceMs: 5_000,
     log: createLog('gateway', config.SLOPBOX_LOG_LEVEL),
   }
 }

@@ -82,3 +82,35 @@ test('the private socket is for the group, and answers no plain request', async 
   assert.equal((await stat(world.socketPath)).mode & 0o777, 0o660)
   assert.equal((await ask(world, world.domain, '/internal/tunnel')).status, 404)
 })
+
+test('a stream waits for a host that is about to connect', async () => {
+  await using patient = await startWorld({ deps: { tunnelPatienceMs: 60_000 } })
+  const late = newId('host')
+  const dialling = requestUpgrade({
+    socketPath: patient.socketPath,
+    path: '/internal/dial',
+    protocol: 'slopbox-dial',
+    headers: {
+      authorization: 'Bearer control-token',
+      'x-slopbox-host': late,
+      'x-slopbox-sandbox': ids.sandbox,
+      'x-slopbox-port': '18789',
+    },
+    signal: AbortSignal.timeout(50_000),
+  })
+  await using host = await fakeHost(
+    patient.socketPath,
+    () => 0,
+    {
+      '/dial': async (stream) => {
+        stream.respond({ ':status': 200 })
+        stream.end('late but there')
+      },
+    },
+    late,
+  )
+  let text = ''
+  for await (const chunk of (await dialling).setEncoding('utf8') as AsyncIterable<string>) text += chunk
+  assert.equal(text, 'late but there')
+  await host[Symbol.asyncDispose]()
+})

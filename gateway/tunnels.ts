@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { EventEmitter, once } from 'node:events'
 import { createServer, STATUS_CODES } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { chmod, rm } from 'node:fs/promises'
@@ -17,19 +18,33 @@ export const dialProtocol = 'slopbox-dial'
 /** The hosts connected here. A host that connects again replaces its old connection. */
 export class Tunnels implements AsyncDisposable {
   readonly #byHost = new Map<string, Tunnel>()
+  readonly #arrivals = new EventEmitter().setMaxListeners(0)
+  readonly #patienceMs: number
   readonly #log: Log
 
-  constructor(log: Log) {
+  /** `patienceMs`: how long a stream waits for a host that is not connected, as after a restart of either end. */
+  constructor(log: Log, patienceMs: number) {
     this.#log = log
+    this.#patienceMs = patienceMs
   }
 
   readonly open: OpenStream = async (hostId, headers, options) => {
-    const tunnel = this.#byHost.get(hostId)
-    if (tunnel === undefined)
+    const tunnel = this.#byHost.get(hostId) ?? (await this.#arrival(hostId, options.signal))
+    return await tunnel.open(headers, options)
+  }
+
+  async #arrival(hostId: string, caller: AbortSignal): Promise<Tunnel> {
+    const signal = AbortSignal.any([caller, AbortSignal.timeout(this.#patienceMs)])
+    try {
+      const [tunnel] = (await once(this.#arrivals, hostId, { signal })) as [Tunnel]
+      return tunnel
+    } catch (cause) {
+      caller.throwIfAborted()
       throw new SlopboxError('unavailable', `host ${hostId} has no tunnel to this gateway`, {
         hint: 'Wait a moment; `slopbox status` tells whether its host process is up.',
+        cause,
       })
-    return await tunnel.open(headers, options)
+    }
   }
 
   accept(hostId: string, socket: Duplex): void {
@@ -39,6 +54,7 @@ export class Tunnels implements AsyncDisposable {
     const old = this.#byHost.get(hostId)
     this.#byHost.set(hostId, tunnel)
     void old?.[Symbol.asyncDispose]()
+    this.#arrivals.emit(hostId, tunnel)
     this.#log.info({ hostId }, 'host connected')
     tunnel.closed
       .then(() => {

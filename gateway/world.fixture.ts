@@ -155,12 +155,17 @@ async function answerControl(
 export const closedPorts = new Set(['9'])
 
 /** Serves `/dial` to the inner server, and whatever else is given. */
-export function fakeHost(socketPath: string, innerPort: () => number, others: Record<string, TunnelHandler> = {}) {
+export function fakeHost(
+  socketPath: string,
+  innerPort: () => number,
+  others: Record<string, TunnelHandler> = {},
+  hostId: string = ids.host,
+) {
   return requestUpgrade({
     socketPath,
     path: '/internal/tunnel',
     protocol: tunnelProtocol,
-    headers: { authorization: 'Bearer host-token', 'x-slopbox-host': ids.host },
+    headers: { authorization: 'Bearer host-token', 'x-slopbox-host': hostId },
     signal: AbortSignal.timeout(10_000),
   }).then((socket) =>
     serveTunnel(socket, async (stream, headers) => {
@@ -225,6 +230,7 @@ export async function startWorld(
       controlToken: 'control-token',
       rates: defaultRates,
       graceMs: 60_000,
+      tunnelPatienceMs: 100,
       log: silentLog,
       ...options.deps,
     }),
