@@ -1,4 +1,5 @@
 import { appendFileSync } from 'node:fs'
+import { isDiskFull } from './supervise/log-file.ts'
 
 /** What the operator is told while something happens: standard error, and a file once there is one. */
 export interface Say {
@@ -11,11 +12,15 @@ export function sayOnStderr(): Say {
   return (message) => void process.stderr.write(`${message}\n`)
 }
 
-/** Also keeps each line in a file, with the time. */
+/** Also keeps each line in a file, with the time; a full disk keeps it from there and from nowhere else. */
 export function alsoInto(file: string, say: Say): Say {
   return (message) => {
     say(message)
-    appendFileSync(file, `${new Date().toISOString()} ${message}\n`)
+    try {
+      appendFileSync(file, `${new Date().toISOString()} ${message}\n`)
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
@@ -118,3 +119,27 @@ test('a log that has grown too big is moved aside and only the newest ones are k
   assert.match(readFileSync(`${path}.3`, 'utf8'), /^two/)
   assert.throws(() => readFileSync(`${path}.4`), /ENOENT/)
 })
+
+test(
+  'a full disk drops log lines and not the process that writes them',
+  { skip: process.getuid?.() === 0 ? false : 'only root may mount a small file system' },
+  () => {
+    const small = join(directory, 'small')
+    mkdirSync(small)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', small])
+    try {
+      const path = join(small, 'full.log')
+      using log = new LogFile(path)
+      for (let line = 0; line < 100; line++) log.write(Buffer.alloc(1024, 'x'))
+      assert.ok(statSync(path).size <= 16 * 1024)
+      truncateSync(path, 0)
+      log.write(Buffer.from('afterwards\n'))
+      assert.match(
+        readFileSync(path, 'utf8'),
+        /\(\d+ bytes of this log were dropped: the disk was full\)\nafterwards\n$/,
+      )
+    } finally {
+      execFileSync('umount', ['--lazy', small])
+    }
+  },
+)
